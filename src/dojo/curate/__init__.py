@@ -1,0 +1,1 @@
+"""In: drives. Out: clips with labels, tags and splits."""

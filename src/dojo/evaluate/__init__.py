@@ -1,0 +1,1 @@
+"""In: a policy and clips. Out: a report."""

@@ -1,0 +1,1 @@
+"""In: bytes from vehicles. Out: verified drives."""

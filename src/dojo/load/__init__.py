@@ -1,0 +1,1 @@
+"""In: clips. Out: batches."""

@@ -1,0 +1,1 @@
+"""In: a batch. Out: plans."""

@@ -1,0 +1,1 @@
+"""In: drives. Out: drives and clips by query, versioned, on disk or object storage."""

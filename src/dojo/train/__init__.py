@@ -1,0 +1,1 @@
+"""In: a model and batches. Out: checkpoints and curves."""
