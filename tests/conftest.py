@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ install_import_hook("dojo", "beartype.beartype").__enter__()
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def real_recording(name: str) -> Path:
-    """The folder of a real recording, or a skip that says what is missing."""
-    folder = SHARED_DATA / name
-    if not folder.is_dir():
-        pytest.skip(
-            f"real recording {name!r} is not at hand: expected the folder shared/data/{name} beside the checkout"
-        )
-    return folder
+@pytest.fixture
+def real_recording() -> Callable[[str], Path]:
+    """The folder of a real recording by name, or a skip that says what is missing."""
+
+    def folder_of(name: str) -> Path:
+        folder = SHARED_DATA / name
+        if not folder.is_dir():
+            pytest.skip(f"real recording {name!r} is not at hand: expected shared/data/{name} beside the checkout")
+        return folder
+
+    return folder_of
