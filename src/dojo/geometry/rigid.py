@@ -82,7 +82,7 @@ class Rigid:
 
 def yaw_of(rotation: Float64[np.ndarray, "*stack 3 3"]) -> Float64[np.ndarray, "*stack"]:
     """Heading of the x axis, radians counter-clockwise seen from above, in (-pi, pi]."""
-    return np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
+    return np.asarray(np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0]))
 
 
 def rotation_from_quaternion(
