@@ -110,17 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     console = Console(stderr=as_json)
     if verb not in VERBS:
-        Console(stderr=True).print(f"expected one of {', '.join(VERBS)}; got {verb!r}\n\n{usage()}", markup=False)
+        print(f"dojo: expected one of {', '.join(VERBS)}; got {verb!r}\n\n{usage()}", file=sys.stderr)
         return 2
     try:
         outcome = _repeat(rest, console) if verb == "rerun" else _recipe(verb).run(_configure(verb, rest), console)
     except DojoError as error:
-        Console(stderr=True).print(f"dojo {verb}: {error}", markup=False, highlight=False)
+        print(f"dojo {verb}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        Console(stderr=True).print(
-            f"dojo {verb}: interrupted; what is done is kept, the same command goes on from there", markup=False
-        )
+        print(f"dojo {verb}: interrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(outcome.facts, indent=2))
