@@ -29,7 +29,7 @@ class Batch:
         clip_ids: which clips these are, for the ledger and for reports.
     """
 
-    frames: UInt8[np.ndarray, "batch anchors+1 6 rows columns"]
+    frames: UInt8[np.ndarray, "batch frames 6 rows columns"]
     camera_height_m: Float32[np.ndarray, " batch"]
     position_m: Float32[np.ndarray, "batch anchors 33 3"]
     yaw_rad: Float32[np.ndarray, "batch anchors 33"]

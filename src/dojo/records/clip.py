@@ -60,7 +60,7 @@ class Clip:
     tags: tuple[str, ...]
     tiles: tuple[str, ...]
     weight: float
-    frame_indices: Int64[np.ndarray, " anchors+1"]
+    frame_indices: Int64[np.ndarray, " frames"]
     anchor_timestamps_ns: Int64[np.ndarray, " anchors"]
     position_m: Float32[np.ndarray, "anchors 33 3"]
     yaw_rad: Float32[np.ndarray, "anchors 33"]
