@@ -1,0 +1,410 @@
+"""The dataset: every drive, its video and the clips cut from it, at one address, versioned.
+
+In: received recordings (drives, encoded video, rejections) and clips. Out: the same by query; frames by number.
+Idea: a recording becomes visible by one atomic act. Its video is appended first, then its drives, and last one row of
+the ledger (`intake`), which alone makes all of it exist. Killed before that row, nothing exists, and what lies about
+is removed before the next write; after it, everything does. The ledger knows a recording by the hashes of its
+files, so receiving it again does nothing. What a dataset holds is named by a hash of contents, equal for equal
+contents whatever the order and interruptions of ingest.
+One writer at a time: on a local disk a file lock makes writers take turns, one recording each; on an object store,
+which has no locks, start only one. Readers need no lock: each sees the version that it opened.
+Not here: Lance itself (`table.py`), encoding and decoding (`video.py`), deciding what is good enough (`fleet/`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from dojo.errors import StoreError
+from dojo.records import Clip, Drive, Frame, Rejection, VideoChunk
+from dojo.store.fingerprint import fingerprint
+from dojo.store.footage import DriveWithVideo, Footage, StoredStream, chunk_batches, require_whole
+from dojo.store.lock import alone, local_folder
+from dojo.store.rows import (
+    Row,
+    clip_from,
+    clip_row,
+    drive_from,
+    drive_row,
+    file_rows,
+    rejection_from,
+    rejection_row,
+    rows_of,
+    stream_from,
+)
+from dojo.store.schema import TABLES
+from dojo.store.summary import CLIP_COLUMNS, DRIVE_COLUMNS, Summary, summarise
+from dojo.store.table import Table, quoted
+
+Files = tuple[tuple[str, str, int], ...]
+"""(path as given, sha256, size in bytes) of each file of a recording."""
+
+_PIECES_BEFORE_COMPACTION = 256
+"""Assumed: below this, opening a table that was appended to so often still takes milliseconds."""
+
+
+class Dataset:
+    """Everything at one address, as of the moment it was opened; writing moves it to the newest state."""
+
+    def __init__(
+        self, uri: str, storage_options: Mapping[str, str] | None = None, version: tuple[int, int] | None = None
+    ) -> None:
+        """Use `open` or `create`."""
+        self.uri = uri
+        self._options = storage_options
+        # The ledger first: whatever it names is in any later version of the other tables.
+        self._intake = Table(uri, "intake", storage_options)
+        self._drives = Table(uri, "drives", storage_options)
+        self._chunks = Table(uri, "chunks", storage_options)
+        self._clips = Table(uri, "clips", storage_options)
+        self._is_past = version is not None
+        if version is not None:
+            self._intake.at(version[0])
+            self._clips.at(version[1])
+        self._ledger = self._read_ledger()
+        self._footage = Footage(self._chunks)
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def create(uri: str, storage_options: Mapping[str, str] | None = None) -> Dataset:
+        """The dataset at this address, made empty first if there is none.
+
+        Args:
+            uri: a folder, or an address that Lance knows, such as `s3://bucket/path`.
+            storage_options: as Lance takes them (endpoint, region, ...); credentials come from the environment.
+        """
+        if (folder := local_folder(uri)) is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with alone(uri):
+            for name in TABLES:
+                Table.create_missing(uri, name, storage_options)
+        return Dataset(uri, storage_options)
+
+    @staticmethod
+    def open(uri: str, version: str | None = None, storage_options: Mapping[str, str] | None = None) -> Dataset:
+        """The dataset at this address, now or as of an earlier `version`.
+
+        Raises:
+            StoreError: there is none, it was written by a newer Dojo, or the version does not exist.
+        """
+        if version is None:
+            return Dataset(uri, storage_options)
+        parts = re.fullmatch(r"(?:([0-9a-f]{12})@)?(\d+)\.(\d+)", version)
+        if parts is None:
+            raise StoreError(
+                f"{uri}: expected a version such as 0123456789ab@12.3, got {version!r}; `dojo ls` prints them"
+            )
+        dataset = Dataset(uri, storage_options, (int(parts[2]), int(parts[3])))
+        if parts[1] is not None and parts[1] != dataset.content_hash()[:12]:
+            raise StoreError(
+                f"{uri}: version {version!r} now holds {dataset.content_hash()[:12]}; the dataset at this address was "
+                "replaced by another, restore the old one"
+            )
+        return dataset
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the same state for itself."""
+        return Dataset.open, (self.uri, self.version, self._options)
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def content_hash(self) -> str:
+        """Hash of all drives, video, rejections and clips; equal contents give equal hashes."""
+        received = sorted((key, row["content_hash"]) for key, row in self._ledger.items())
+        return fingerprint((received, self._clips.metadata.get("clips.hash", "")))
+
+    @property
+    def version(self) -> str:
+        """The name of this state, which `open` takes: contents, then version of ledger and of clips."""
+        return f"{self.content_hash()[:12]}@{self._intake.version}.{self._clips.version}"
+
+    def history(self) -> list[tuple[str, str]]:
+        """Every state that can still be opened, oldest first: its name without the hash, and when it came about."""
+        events = [(when, "intake", number) for number, when in self._intake.versions()]
+        events += [(when, "clips", number) for number, when in self._clips.versions()]
+        current = {"intake": 0, "clips": 0}
+        states = []
+        for when, table, number in sorted(events):
+            current[table] = number
+            if all(current.values()):
+                states.append((f"{current['intake']}.{current['clips']}", when.isoformat(timespec="seconds")))
+        return states
+
+    def known_files(self) -> set[str]:
+        """SHA-256 of every file that was received, accepted or refused."""
+        return {entry["sha256"] for row in self._ledger.values() for entry in row["files"]}
+
+    def drive_ids(self) -> list[str]:
+        """Ids of all drives, sorted."""
+        return sorted(drive_id for row in self._ledger.values() for drive_id in row["drive_ids"])
+
+    def drives(self) -> list[Drive]:
+        """All drives, sorted by id."""
+        return [drive_from(row) for row in self._visible_drives(TABLES["drives"].names)]
+
+    def drive(self, drive_id: str) -> Drive:
+        """One drive.
+
+        Raises:
+            StoreError: there is none of this id.
+        """
+        return drive_from(self._drive_columns(drive_id, TABLES["drives"].names))
+
+    def rejections(self) -> list[Rejection]:
+        """Why files and spans were refused: first whole files, then spans of stored drives."""
+        found = [item for _, row in sorted(self._ledger.items()) for item in row["rejections"]]
+        for row in self._visible_drives(["drive_id", "recording_id", "rejections"]):
+            found += row["rejections"].as_py()
+        return list(dict.fromkeys(rejection_from(item) for item in found))
+
+    def clips(self, split: str | None = None, tag: str | None = None) -> list[Clip]:
+        """Clips of the latest cut, in the order in which they were put; of one split or tag where asked."""
+        wanted = [f"split = {quoted(split)}"] if split is not None else []
+        wanted += [f"array_has(tags, {quoted(tag)})"] if tag is not None else []
+        return [
+            clip_from(row) for row in rows_of(self._clips.read(TABLES["clips"].names, " AND ".join(wanted) or None))
+        ]
+
+    def clip_settings(self) -> dict[str, Any] | None:
+        """The settings that cut the clips; None before the first cut."""
+        text = self._clips.metadata.get("clips.settings")
+        return None if text is None else json.loads(text)
+
+    def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> list[Frame]:
+        """Frames of a stored stream by number, in the order asked.
+
+        Reads each chunk that is touched once, and decodes it from the key frame before the first wanted frame.
+
+        Raises:
+            StoreError: no such drive, camera or frame, or the stored video is damaged.
+        """
+        stream = self._stream(drive_id, camera)
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(stream.timestamps_ns)):
+            raise StoreError(
+                f"drive {drive_id}: camera {camera!r} has frames 0 to {len(stream.timestamps_ns) - 1}, asked for "
+                f"{int(indices.min())} to {int(indices.max())}; cut the clips again"
+            )
+        return self._footage.frames(stream, indices)
+
+    def summary(self) -> Summary:
+        """Figures of what is there; reads no series and no video."""
+        drives = [{name: value.as_py() for name, value in row.items()} for row in self._visible_drives(DRIVE_COLUMNS)]
+        clips = self._clips.read(CLIP_COLUMNS).to_pylist()
+        versions = len(self.history())
+        return summarise(self.uri, self.version, versions, list(self._ledger.values()), drives, clips)
+
+    def verify(self) -> list[str]:
+        """Everything that is damaged or missing, one line each; reads all video. Empty means whole."""
+        stored = {row["drive_id"].as_py() for row in rows_of(self._drives.read(["drive_id", "recording_id"]))}
+        found = [f"drive {drive_id}: its row is missing" for drive_id in self.drive_ids() if drive_id not in stored]
+        for drive_id in sorted(stored.intersection(self.drive_ids())):
+            for stream in self.drive(drive_id).cameras:
+                try:
+                    place = self._stream(drive_id, stream.name)
+                    for number in range(len(place.row_ids)):
+                        self._footage.encoded(place, [number])
+                except StoreError as error:
+                    found.append(str(error))
+        return found
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def add(
+        self, drive: Drive, chunks: Mapping[str, Iterable[VideoChunk]], rejections: Sequence[Rejection] = ()
+    ) -> bool:
+        """Store a recording that is one drive; False where it is there already."""
+        return bool(self.add_recording(drive.provenance.files, [DriveWithVideo(drive, chunks)], rejections))
+
+    def add_rejections(self, files: Files, rejections: Sequence[Rejection]) -> None:
+        """Record that these files were refused, and why; does nothing where they are known."""
+        self.add_recording(files, [], rejections)
+
+    def add_recording(
+        self, files: Files, drives: Sequence[DriveWithVideo], rejections: Sequence[Rejection] = ()
+    ) -> tuple[str, ...]:
+        """Store all that came of one recording, whole or not at all; the ids of the drives that are new.
+
+        Does nothing where a recording of the same files is there; leaves out drives whose id is there.
+
+        Args:
+            files: every file of the recording, also those that gave no drive.
+
+        Raises:
+            StoreError: the chunks do not hold exactly the frames of their stream, or the place cannot be written.
+        """
+        if not files:
+            raise StoreError("recording: expected at least one file to know it by, got none")
+        recording_id = fingerprint(sorted({sha256 for _, sha256, _ in files}))[:32]
+        with self._alone_and_clean():
+            if recording_id in self._ledger:
+                return ()
+            present = set(self.drive_ids())
+            new = {item.drive.drive_id: item for item in drives if item.drive.drive_id not in present}
+            rows, chunk_count = self._append_drives(recording_id, list(new.values()))
+            entry = {
+                "recording_id": recording_id,
+                "content_hash": fingerprint(
+                    (
+                        sorted({sha256 for _, sha256, _ in files}),
+                        sorted(row["content_hash"] for row in rows),
+                        list(rejections),
+                    )
+                ),
+                "files": file_rows(files),
+                "drive_ids": sorted(new),
+                "chunk_count": chunk_count,
+                "rejections": [rejection_row(rejection) for rejection in rejections],
+            }
+            self._intake.append([[entry]])
+            self._ledger[recording_id] = entry
+            if self._intake.pieces() > _PIECES_BEFORE_COMPACTION:
+                self._join_pieces()
+        return tuple(sorted(new))
+
+    def forget_refused(self) -> int:
+        """Make the files of recordings that gave no drive unknown again, so that they may be tried anew; how many."""
+        with self._alone_and_clean():
+            refused = [key for key, row in self._ledger.items() if not row["drive_ids"]]
+            if refused:
+                self._intake.delete("recording_id", refused)
+                self._ledger = self._read_ledger()
+        return len(refused)
+
+    def put_clips(self, clips: Sequence[Clip], settings: Mapping[str, object]) -> None:
+        """These clips instead of all earlier ones; does nothing where they are the same.
+
+        Args:
+            settings: what cut them, JSON-able; kept beside them.
+
+        Raises:
+            StoreError: clips of drives that are not here, or two clips of one id.
+        """
+        counts = Counter(clip.clip_id for clip in clips)
+        if repeated := sorted(clip_id for clip_id, count in counts.items() if count > 1):
+            raise StoreError(f"{self.uri}: clips {repeated[:5]} come more than once; every clip needs its own id")
+        text = json.dumps(settings, sort_keys=True)
+        content = fingerprint((text, sorted((clip.clip_id, fingerprint(clip)) for clip in clips)))
+        with self._alone_and_clean():
+            if strangers := sorted({clip.drive_id for clip in clips}.difference(self.drive_ids())):
+                raise StoreError(f"{self.uri}: clips of drives that are not here: {strangers[:5]}; ingest them first")
+            if self._clips.metadata.get("clips.hash") != content:
+                self._clips.replace([clip_row(clip) for clip in clips], {"clips.settings": text, "clips.hash": content})
+
+    def recover(self) -> int:
+        """Remove what an interrupted write left behind, which nobody could see; how many recordings that were.
+
+        Every write does this first; calling it is never needed, only thorough.
+        """
+        with alone(self.uri):
+            self._refresh()
+            return self._remove_unnamed()
+
+    def compact(self) -> None:
+        """Join the small files of many appends; contents and version hash stay. Done now and then by writes."""
+        with self._alone_and_clean():
+            self._join_pieces()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone_and_clean(self) -> Iterator[None]:
+        """Writing, at the newest state, with nothing half-written about."""
+        if self._is_past:
+            raise StoreError(f"{self.uri}: opened at an earlier version, which cannot be changed; open it without one")
+        with alone(self.uri):
+            self._refresh()
+            self._remove_unnamed()
+            yield
+
+    def _refresh(self) -> None:
+        before = self._intake.version, self._chunks.version
+        for table in (self._intake, self._drives, self._chunks, self._clips):
+            table.refresh()
+        if self._intake.version != before[0]:
+            self._ledger = self._read_ledger()
+        if self._chunks.version != before[1]:
+            self._footage.forget()
+
+    def _remove_unnamed(self) -> int:
+        """Remove rows of recordings that the ledger does not name; the counts tell at no cost whether there are any."""
+        named = {
+            "chunks": sum(row["chunk_count"] for row in self._ledger.values()),
+            "drives": sum(len(row["drive_ids"]) for row in self._ledger.values()),
+        }
+        unnamed: set[str] = set()
+        for table in (self._drives, self._chunks):
+            if table.count() != named[table.name]:
+                lost = set(table.read(["recording_id"]).column(0).unique().to_pylist()) - self._ledger.keys()
+                if lost:
+                    table.delete("recording_id", sorted(lost))
+                unnamed |= lost
+        if unnamed:
+            self._footage.forget()
+        return len(unnamed)
+
+    def _read_ledger(self) -> dict[str, Row]:
+        rows = self._intake.read(TABLES["intake"].names).to_pylist()
+        return {row["recording_id"]: row for row in rows}
+
+    def _append_drives(self, recording_id: str, drives: Sequence[DriveWithVideo]) -> tuple[list[Row], int]:
+        """Append video, then drives; the rows of the drives, and how many chunks there were."""
+        if not drives:
+            return [], 0
+        written: list[Row] = []
+        self._chunks.append(chunk_batches(recording_id, drives, written))
+        rows = []
+        for item in drives:
+            mine = [row for row in written if row["drive_id"] == item.drive.drive_id]
+            require_whole(item.drive, mine)
+            video = [(row["camera"], row["first_frame"], row["frame_count"], row["sha256"]) for row in mine]
+            rows.append(
+                drive_row(item.drive)
+                | {
+                    "recording_id": recording_id,
+                    "content_hash": fingerprint((item.drive, sorted(video))),
+                    "video_bytes": sum(row["size_bytes"] for row in mine),
+                }
+            )
+        self._drives.append([[row] for row in rows])
+        return rows, len(written)
+
+    def _join_pieces(self) -> None:
+        for table in (self._chunks, self._drives, self._intake):
+            table.compact()
+        self._footage.forget()
+
+    def _visible_drives(self, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+        rows = [row for row in rows_of(self._drives.read(columns)) if row["recording_id"].as_py() in self._ledger]
+        if len(rows) != len(self.drive_ids()):
+            raise StoreError(
+                f"{self.uri}: expected {len(self.drive_ids())} drives, found {len(rows)}; the dataset is damaged, "
+                "restore it or ingest again into a new one"
+            )
+        return sorted(rows, key=lambda row: row["drive_id"].as_py())
+
+    def _drive_columns(self, drive_id: str, columns: Sequence[str]) -> Mapping[str, Any]:
+        rows = rows_of(self._drives.read(columns, f"drive_id = {quoted(drive_id)}"))
+        for row in rows:
+            if row["recording_id"].as_py() in self._ledger:
+                return row
+        raise StoreError(
+            f"{self.uri}: has no drive {drive_id!r} at version {self.version}; `dojo ls` shows what there is"
+        )
+
+    def _stream(self, drive_id: str, camera: str) -> StoredStream:
+        if (known := self._footage.known(drive_id, camera)) is not None:
+            return known
+        row = self._drive_columns(drive_id, ["drive_id", "recording_id", "cameras"])
+        streams = {stream.name: stream for stream in map(stream_from, row["cameras"].values)}
+        if camera not in streams:
+            raise StoreError(f"drive {drive_id}: has cameras {sorted(streams)}, asked for {camera!r}")
+        return self._footage.locate(row["recording_id"].as_py(), drive_id, streams[camera])

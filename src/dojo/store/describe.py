@@ -1,0 +1,60 @@
+"""What a dataset holds, as tables for a person and as facts for a machine.
+
+In: a dataset. Out: what `dojo ls` prints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from dojo.store.dataset import Dataset
+from dojo.store.summary import Summary
+
+
+def describe(dataset: Dataset) -> Table:
+    """One line for each thing that there is."""
+    found = dataset.summary()
+    table = Table("what", "how much", title=found.uri, title_justify="left")
+    for what, how_much in _lines(found, dataset.history()):
+        table.add_row(what, how_much)
+    return table
+
+
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """The same for machines, JSON-able."""
+    found = dataset.summary()
+    return dataclasses.asdict(found) | {
+        "content_hash": dataset.content_hash(),
+        "clip_settings": dataset.clip_settings(),
+        "history": [{"version": version, "when": when} for version, when in dataset.history()],
+    }
+
+
+def _lines(found: Summary, history: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [
+        ("drives", f"{found.drives} from {found.recordings} recordings ({', '.join(found.readers) or 'no reader'})"),
+        ("vehicles", str(found.vehicles)),
+        ("hours", f"{found.hours:.2f}"),
+        ("kilometres", f"{found.distance_km:.1f}"),
+        ("frames", f"{found.frames:,}"),
+        ("video", f"{found.video_bytes / 1e6:,.1f} MB" + _per_hour(found)),
+        ("drive tags", _counts(found.tags)),
+        ("clips", f"{found.clips:,}"),
+        ("splits", _counts(found.splits)),
+        ("clip tags", _counts(found.clip_tags)),
+        ("refused, by gate", _counts(found.refused)),
+        ("version", found.version),
+        ("versions", f"{found.versions}" + (f", first {history[0][1]}, last {history[-1][1]}" if history else "")),
+    ]
+
+
+def _per_hour(found: Summary) -> str:
+    return f" ({found.video_bytes / 1e6 / found.hours:,.0f} MB per hour)" if found.hours else ""
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
