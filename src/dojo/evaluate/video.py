@@ -1,0 +1,310 @@
+"""Pictures and videos of held-out clips with the driven and the planned path drawn on the road.
+
+In: frames of the model view, its camera, driven paths, plans. Out: H.264 in MP4, or one PNG.
+Idea: a path is drawn where it would lie on the ground, through `Camera.project`, as a ribbon as wide as a vehicle, so
+that its narrowing with distance is the road's own; a picture in which the driven ribbon does not lie in the lane
+shows a wrong calibration at a glance. Beside it the same paths from above, where far errors are as visible as near
+ones. Driven is a pair of blue edge lines, planned an orange ribbon: tellable apart also without colour. Frames
+are drawn and encoded one at a time.
+Not here: which clips (`showcase.py`), the page (`page.py`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float64, UInt8
+
+from dojo.errors import ConfigError, EvaluationError
+from dojo.geometry import Camera
+from dojo.records import Frame, Plans
+
+Picture = UInt8[np.ndarray, "rows columns 3"]
+Colour = tuple[int, int, int]
+
+DRIVEN_RGB: Colour = (86, 180, 233)
+PLANNED_RGB: Colour = (255, 159, 28)
+_INK: Colour = (240, 244, 248)
+_FAINT: Colour = (148, 163, 184)
+_PANEL: Colour = (15, 23, 32)
+_GRID: Colour = (44, 56, 70)
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_SUBPIXEL = 4  # bits of fraction in OpenCV's drawing coordinates
+
+
+@dataclass(frozen=True)
+class VideoStyle:
+    """How clips are drawn.
+
+    Args:
+        scale: of the picture; 2 shows a 512 x 256 view as 1024 x 512.
+        panel_px: width of the view from above.
+        vehicle_width_m: width of the driven ribbon. Assumed: 1.8 m, a middle-sized car without mirrors.
+        reach_m: how far ahead the paths are drawn on the picture and from above.
+        beside_m: how far to each side the view from above shows.
+        fps: of the MP4; anchors come at 5 Hz.
+    """
+
+    scale: float = 2.0
+    panel_px: int = 256
+    vehicle_width_m: float = 1.8
+    reach_m: float = 100.0
+    beside_m: float = 16.0
+    fps: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (0.5 <= self.scale <= 4 and self.panel_px >= 0 and self.fps > 0 and self.reach_m > 0):
+            raise ConfigError(
+                f"video style: expected a scale of 0.5 to 4 and positive sizes, got scale {self.scale}, panel "
+                f"{self.panel_px} px, {self.fps} frames/s, reach {self.reach_m} m"
+            )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One moment: its frame, what was driven, what was planned, what to write beside it.
+
+    Args:
+        driven_m, driven_valid: the driven path, as in `Clip`.
+        planned_m: hypotheses; `probability` of each; `scale_m` of the most probable one, if known.
+        lines: short texts for the panel, for example `("54 km/h", "steering 3° left")`.
+    """
+
+    frame: Frame
+    driven_m: Float[np.ndarray, "33 3"]
+    driven_valid: Bool[np.ndarray, " 33"]
+    planned_m: Float[np.ndarray, "hypotheses 33 3"]
+    probability: Float[np.ndarray, " hypotheses"]
+    scale_m: Float[np.ndarray, "33 3"] | None = None
+    lines: tuple[str, ...] = ()
+
+
+def scenes(
+    frames: Iterable[Frame],
+    driven_m: Float[np.ndarray, "n 33 3"],
+    driven_valid: Bool[np.ndarray, "n 33"],
+    plans: Plans,
+    lines: Iterable[tuple[str, ...]],
+) -> Iterator[Scene]:
+    """One scene per anchor of a clip, from the parts as the other stages hand them out."""
+    best_scale = plans.best_scale()
+    for index, (frame, said) in enumerate(zip(frames, lines, strict=True)):
+        yield Scene(
+            frame,
+            driven_m[index],
+            driven_valid[index],
+            plans.position_m[index],
+            plans.probability[index],
+            best_scale[index],
+            said,
+        )
+
+
+def motion_lines(speed_mps: float, curvature_per_m: float) -> tuple[str, str]:
+    """Speed and bend as a person reads them."""
+    bend = "straight" if abs(curvature_per_m) < 1 / 2000 else f"bend {1 / abs(curvature_per_m):.0f} m"
+    side = "" if bend == "straight" else (" left" if curvature_per_m > 0 else " right")
+    return f"{speed_mps * 3.6:.0f} km/h", bend + side
+
+
+def rgb_of(frame: Frame) -> Picture:
+    """The frame as RGB (BT.601, limited range)."""
+    stacked = np.concatenate([frame.y.reshape(-1), frame.u.reshape(-1), frame.v.reshape(-1)])
+    rows, columns = frame.y.shape
+    return np.asarray(cv2.cvtColor(stacked.reshape(rows * 3 // 2, columns), cv2.COLOR_YUV2RGB_I420))
+
+
+def _dense(path_m: Float[np.ndarray, "points 3"], reach_m: float) -> Float64[np.ndarray, "dense 3"]:
+    """Points every half metre along a path up to a reach; fewer than two where it does not move."""
+    path = np.asarray(path_m, np.float64)
+    step = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    keep = np.concatenate([[True], step > 1e-3])
+    path = path[keep]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    if len(path) < 2:
+        return path[:0]
+    where = np.arange(0.0, min(along[-1], reach_m), 0.5)
+    return np.stack([np.interp(where, along, path[:, axis]) for axis in range(3)], -1)
+
+
+def _sides(
+    path_m: Float64[np.ndarray, "dense 3"], half_width_m: Float64[np.ndarray, " dense"]
+) -> tuple[Float64[np.ndarray, "dense 3"], Float64[np.ndarray, "dense 3"]]:
+    """Left and right edge of a ribbon of given half width, square to the path in the ground plane."""
+    ahead = np.gradient(path_m[:, :2], axis=0)
+    length = np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    left = np.stack([-ahead[:, 1], ahead[:, 0]], -1) / length
+    shift = np.concatenate([left * half_width_m[:, None], np.zeros((len(path_m), 1))], 1)
+    return path_m + shift, path_m - shift
+
+
+def _fixed(points: Float64[np.ndarray, "points 2"]) -> np.ndarray:
+    """OpenCV's fixed-point pixels; far outside the picture is clipped, which drawing does not show."""
+    return np.round(np.clip(points, -20_000, 20_000) * (1 << _SUBPIXEL)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class _View:
+    """Where ground points go: through the camera, or from above."""
+
+    camera: Camera | None
+    scale: float
+    size_px: tuple[int, int]
+    style: VideoStyle
+
+    def pixels(self, points_m: Float64[np.ndarray, "p 3"]) -> tuple[Float64[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
+        """Pixels and which of them lie in front of the camera."""
+        if self.camera is not None:
+            pixels, visible = self.camera.project(points_m)
+            return (pixels + 0.5) * self.scale - 0.5, visible
+        width, height = self.size_px
+        column = width / 2 - points_m[:, 1] * width / (2 * self.style.beside_m)
+        row = height * 0.94 - points_m[:, 0] * height * 0.90 / self.style.reach_m
+        return np.stack([column, row], -1), np.ones(len(points_m), np.bool_)
+
+
+def _fill(
+    picture: Picture, view: _View, path_m: np.ndarray, half_width_m: np.ndarray, colour: Colour, opacity: float
+) -> None:
+    """A ribbon blended into the picture; what lies behind the camera is left out."""
+    if len(path_m) < 2:
+        return
+    left, right = _sides(path_m, half_width_m)
+    left_px, left_seen = view.pixels(left)
+    right_px, right_seen = view.pixels(right)
+    seen = left_seen & right_seen
+    if seen.sum() < 2:
+        return
+    outline = _fixed(np.concatenate([left_px[seen], right_px[seen][::-1]]))
+    layer = picture.copy()
+    cv2.fillPoly(layer, [outline], colour, cv2.LINE_AA, _SUBPIXEL)
+    cv2.addWeighted(layer, opacity, picture, 1 - opacity, 0, dst=picture)
+
+
+def _line(picture: Picture, view: _View, path_m: np.ndarray, colour: Colour, thickness: int, opacity: float) -> None:
+    if len(path_m) < 2:
+        return
+    pixels, seen = view.pixels(path_m)
+    if seen.sum() < 2:
+        return
+    layer = picture.copy()
+    cv2.polylines(layer, [_fixed(pixels[seen])], False, colour, thickness, cv2.LINE_AA, _SUBPIXEL)
+    cv2.addWeighted(layer, opacity, picture, 1 - opacity, 0, dst=picture)
+
+
+def _paint_paths(picture: Picture, view: _View, scene: Scene, style: VideoStyle) -> None:
+    """Spread, other hypotheses, planned ribbon, driven edges: from the faintest to the one that matters most."""
+    thin = 1 if view.camera is None else 2
+    best = int(scene.probability.argmax())
+    plan = _dense(scene.planned_m[best], style.reach_m)
+    for other in range(len(scene.planned_m)):
+        if other != best:
+            faint = 0.3 + 0.5 * float(scene.probability[other])
+            _line(picture, view, _dense(scene.planned_m[other], style.reach_m), PLANNED_RGB, thin, faint)
+    if scene.scale_m is not None and len(plan):
+        spread = np.interp(plan[:, 0], scene.planned_m[best][:, 0], scene.scale_m[:, 1])
+        _fill(picture, view, plan, spread, PLANNED_RGB, 0.2)
+    _fill(picture, view, plan, np.full(len(plan), style.vehicle_width_m / 4), PLANNED_RGB, 0.4)
+    _line(picture, view, plan, PLANNED_RGB, thin, 1.0)
+    driven = _dense(scene.driven_m[scene.driven_valid], style.reach_m)
+    if len(driven) >= 2:
+        for edge in _sides(driven, np.full(len(driven), style.vehicle_width_m / 2)):
+            _line(picture, view, edge, (10, 30, 50), thin + 3, 0.4)
+            _line(picture, view, edge, DRIVEN_RGB, thin, 1.0)
+
+
+def _write(picture: Picture, text: str, at: tuple[int, int], size: float, colour: Colour = _INK) -> None:
+    cv2.putText(picture, text, at, _FONT, size, colour, 1, cv2.LINE_AA)
+
+
+def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
+    """The view from above with a scale in metres, texts and the legend."""
+    panel = np.full((height, style.panel_px, 3), _PANEL, np.uint8)
+    head, foot = 58, 78
+    above = panel[head : height - foot]
+    view = _View(None, 1.0, (above.shape[1], above.shape[0]), style)
+    for ahead_m in range(0, int(style.reach_m) + 1, 20):
+        pixels, _ = view.pixels(np.array([[float(ahead_m), style.beside_m, 0.0]]))
+        row = round(float(pixels[0, 1]))
+        cv2.line(above, (34, row), (style.panel_px, row), _GRID, 1)
+        _write(above, f"{ahead_m}", (6, row + 4), 0.38, _FAINT)
+    _paint_paths(above, view, scene, style)
+    for number, text in enumerate(scene.lines[:2]):
+        _write(panel, text, (10, 24 + 22 * number), 0.55 if number == 0 else 0.48)
+    legend = ((DRIVEN_RGB, "driven"), (PLANNED_RGB, "planned, most probable"))
+    for number, (colour, text) in enumerate(legend):
+        row = height - 52 + 20 * number
+        cv2.line(panel, (10, row - 4), (30, row - 4), colour, 3, cv2.LINE_AA)
+        _write(panel, text, (38, row), 0.42)
+    _write(panel, "thin: other hypotheses; shade: +- scale", (10, height - 12), 0.36, _FAINT)
+    _write(panel, "m ahead", (style.panel_px - 66, head + 12), 0.36, _FAINT)
+    return panel
+
+
+def still(scene: Scene, camera: Camera, style: VideoStyle | None = None) -> Picture:
+    """One moment as a picture: the frame with paths on the road, and beside it the view from above.
+
+    Raises:
+        EvaluationError: the frame is not of this camera's size.
+    """
+    style = style or VideoStyle()
+    rows, columns = scene.frame.y.shape
+    if (columns, rows) != (camera.width_px, camera.height_px):
+        raise EvaluationError(
+            f"video: expected frames of {camera.width_px} x {camera.height_px} px, got {columns} x {rows}; pass the "
+            "camera that these frames were resampled into"
+        )
+    size = (_even(columns * style.scale), _even(rows * style.scale))
+    picture = np.asarray(cv2.resize(rgb_of(scene.frame), size, interpolation=cv2.INTER_CUBIC))
+    _paint_paths(picture, _View(camera, style.scale, size, style), scene, style)
+    if style.panel_px:
+        picture = np.concatenate([picture, _panel(scene, style, size[1])], 1)
+    return picture
+
+
+def _even(length: float) -> int:
+    """The nearest even size: YUV420 halves its chroma planes."""
+    return 2 * round(length / 2)
+
+
+def png_of(picture: Picture) -> bytes:
+    """The picture as PNG."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise EvaluationError("still: the picture could not be written as PNG")
+    return bytes(data)
+
+
+def clip_video(moments: Iterable[Scene], camera: Camera, style: VideoStyle | None = None) -> bytes:
+    """An MP4 (H.264) of a clip, one picture per scene.
+
+    Raises:
+        EvaluationError: there are no scenes, or a frame is not of this camera's size.
+    """
+    style = style or VideoStyle()
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp4") as container:
+        stream = None
+        for index, scene in enumerate(moments):
+            picture = still(scene, camera, style)
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(style.fps).limit_denominator(1000))
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.thread_count = 1
+                stream.options = {"crf": "26", "preset": "medium"}
+                stream.time_base = 1 / Fraction(style.fps).limit_denominator(1000)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = index
+            frame.time_base = stream.time_base
+            container.mux(stream.encode(frame))
+        if stream is None:
+            raise EvaluationError("video: expected at least one scene, got none; the clip has no anchors")
+        container.mux(stream.encode(None))
+    return sink.getvalue()
