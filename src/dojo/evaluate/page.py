@@ -64,13 +64,12 @@ _KIND_TITLES: Mapping[Kind, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Video:
-    """A clip to show: MP4 bytes, a PNG still that stands for it, and what it shows in words."""
+    """A clip to show: MP4 bytes, and what it shows in words."""
 
     kind: Kind
     title: str
     caption: str
     mp4: bytes
-    poster_png: bytes = b""
 
 
 def _number(value: float, metric: Metric) -> str:
@@ -200,10 +199,6 @@ def _figure(plot: Plot) -> str:
     return f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
 
 
-def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def _videos(videos: Sequence[Video]) -> str:
     """Failures first; nothing where there are no videos."""
     if not videos:
@@ -222,10 +217,10 @@ def _videos(videos: Sequence[Video]) -> str:
 
 
 def _video(video: Video) -> str:
-    poster = f' poster="{_data("image/png", video.poster_png)}"' if video.poster_png else ""
+    data = base64.b64encode(video.mp4).decode()
     return (
         f'<figure><video controls muted loop playsinline preload="metadata" '
-        f'aria-label="{escape(video.title + ": " + video.caption)}"{poster} src="{_data("video/mp4", video.mp4)}">'
+        f'aria-label="{escape(video.title + ": " + video.caption)}" src="data:video/mp4;base64,{data}">'
         f"</video><figcaption><strong>{escape(video.title)}</strong> {escape(video.caption)}</figcaption></figure>"
     )
 
@@ -245,7 +240,9 @@ def _provenance(provenance: Mapping[str, object]) -> str:
         for name, value in provenance.items()
     ]
     return _table(
-        "What is needed to make these figures again.", '<th scope="col">What</th><th scope="col">Value</th>', rows
+        "What is needed to make these figures again.",
+        '<th scope="col">What</th><th scope="col" class="key">Value</th>',
+        rows,
     )
 
 
@@ -301,8 +298,8 @@ def page_of(
 <h2>The model beside the baselines</h2>
 <p>At each anchor the model sees two frames and answers with a path; the path is compared with the one that was driven.
 The baselines do not see the road. <em>Constant velocity</em> goes straight on, <em>constant turn rate</em> keeps
-turning as at the anchor, both told the vehicle's true motion; <em>mean trajectory</em> is the average path of the training
-clips.{_jerk(result)}</p>
+turning as at the anchor, both told the vehicle's true motion; <em>mean trajectory</em> is the average path of the
+training clips.{_jerk(result)}</p>
 {_figures_table(result, TABLE, caption)}
 {plot_parts}
 <h2>By manoeuvre</h2>
@@ -314,7 +311,7 @@ clips.{_jerk(result)}</p>
 <details><summary>Every metric with its interval</summary>
 {_figures_table(result, every, caption)}
 </details>
-<h2>How to make this again</h2>
+<h2>Where these figures come from</h2>
 {_provenance(provenance)}
 </main>
 <footer>

@@ -210,7 +210,7 @@ def hits_and_errors_by_range(result: OpenLoopResult) -> Plot:
         svg = svg_of(figure, "by-range", alt)
     caption = (
         "Share of driven points that the plan came closer to than the distance below each range (OP-Deepdive's AP), "
-        f"and mean error beside the path on a logarithmic scale. {_rests_on(result, [f'hit_{name}' for name in names])}."
+        f"and mean error beside the path, logarithmic. {_rests_on(result, [f'hit_{name}' for name in names])}."
     )
     return Plot("Hit rate and error by range", svg, alt, caption)
 
