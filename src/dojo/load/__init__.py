@@ -1,1 +1,23 @@
 """In: clips. Out: batches."""
+
+from dojo.load.augment import NO_AUGMENT, AugmentConfig
+from dojo.load.loader import LoadConfig, Loader, LoaderState, in_order
+from dojo.load.order import Order
+from dojo.load.pack import mirror, pack, unpack
+from dojo.load.source import Cameras, FrameSource, cameras_of
+
+__all__ = [
+    "NO_AUGMENT",
+    "AugmentConfig",
+    "Cameras",
+    "FrameSource",
+    "LoadConfig",
+    "Loader",
+    "LoaderState",
+    "Order",
+    "cameras_of",
+    "in_order",
+    "mirror",
+    "pack",
+    "unpack",
+]

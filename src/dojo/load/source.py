@@ -1,0 +1,31 @@
+"""Where a loader gets frames from, and what the camera of each stream is.
+
+Idea: loading knows no store; anything that hands out frames by number will do, so tests load from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int64
+
+from dojo.geometry import Camera
+from dojo.records import Drive, Frame
+
+Cameras = Mapping[tuple[str, str], Camera]
+"""The camera of each stored stream, by (drive id, camera name)."""
+
+
+class FrameSource(Protocol):
+    """Hands out stored frames; called from several threads at once."""
+
+    def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Sequence[Frame]:
+        """The frames at these indices of the stored stream, one each, in this order."""
+        ...
+
+
+def cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera]:
+    """The camera of every stream of these drives."""
+    return {(drive.drive_id, stream.name): stream.camera for drive in drives for stream in drive.cameras}
