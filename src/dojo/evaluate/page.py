@@ -10,6 +10,7 @@ Not here: the words (`verdict.py`), the plots (`plots.py`), the pictures (`video
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -64,12 +65,13 @@ _KIND_TITLES: Mapping[Kind, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Video:
-    """A clip to show: MP4 bytes, and what it shows in words."""
+    """A clip to show: MP4 bytes, what it shows in words, and a PNG that stands for it until it plays."""
 
     kind: Kind
     title: str
     caption: str
     mp4: bytes
+    poster_png: bytes = b""
 
 
 def _number(value: float, metric: Metric) -> str:
@@ -199,6 +201,10 @@ def _figure(plot: Plot) -> str:
     return f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
 
 
+def _data(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def _videos(videos: Sequence[Video]) -> str:
     """Failures first; nothing where there are no videos."""
     if not videos:
@@ -217,10 +223,10 @@ def _videos(videos: Sequence[Video]) -> str:
 
 
 def _video(video: Video) -> str:
-    data = base64.b64encode(video.mp4).decode()
+    poster = f' poster="{_data("image/png", video.poster_png)}"' if video.poster_png else ""
     return (
         f'<figure><video controls muted loop playsinline preload="metadata" '
-        f'aria-label="{escape(video.title + ": " + video.caption)}" src="data:video/mp4;base64,{data}">'
+        f'aria-label="{escape(video.title + ": " + video.caption)}"{poster} src="{_data("video/mp4", video.mp4)}">'
         f"</video><figcaption><strong>{escape(video.title)}</strong> {escape(video.caption)}</figcaption></figure>"
     )
 
@@ -235,8 +241,7 @@ def _not_tested(result: OpenLoopResult) -> str:
 
 def _provenance(provenance: Mapping[str, object]) -> str:
     rows = [
-        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>'
-        f'<td class="key"><code>{escape(str(value))}</code></td></tr>'
+        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="key">{_told(value)}</td></tr>'
         for name, value in provenance.items()
     ]
     return _table(
@@ -244,6 +249,14 @@ def _provenance(provenance: Mapping[str, object]) -> str:
         '<th scope="col">What</th><th scope="col" class="key">Value</th>',
         rows,
     )
+
+
+def _told(value: object) -> str:
+    """A value of the provenance; what has parts is folded away, whole."""
+    if isinstance(value, Mapping | list | tuple):
+        text = escape(json.dumps(value, indent=1, default=str))
+        return f"<details><summary>{len(value)} entries</summary><pre><code>{text}</code></pre></details>"
+    return f"<code>{escape(str(value))}</code>"
 
 
 def _jerk(result: OpenLoopResult) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -80,7 +81,7 @@ def svg_of(figure: Figure, prefix: str, alt: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
-    text = text.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    text = text.replace("url(#", f"url(#{prefix}-").replace('xlink:href="#', f'href="#{prefix}-')
     for placeholder, variable in _CSS.items():
         text = text.replace(placeholder, variable)
     escaped = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
@@ -93,7 +94,9 @@ def _predictors(result: OpenLoopResult) -> list[str]:
     return [MODEL, *result.baselines]
 
 
-def _series(axes: Axes, places: Sequence[float], found: Sequence[Estimate | None], index: int, label: str) -> None:
+def _series(
+    axes: Axes, places: Sequence[float] | Sequence[int], found: Sequence[Estimate | None], index: int, label: str
+) -> None:
     """A line with a band where neighbours exist, and marks with whiskers everywhere."""
     kept = [(place, e) for place, e in zip(places, found, strict=True) if e is not None]
     if not kept:
@@ -149,6 +152,8 @@ def _two_panels(titles: tuple[str, str], height: float = 3.1) -> tuple[Figure, A
 
 def _logarithmic(axes: Axes) -> None:
     """Errors on a logarithmic scale, with plain numbers: predictors differ by factors, and a factor is what counts."""
+    if not any((np.asarray(line.get_ydata()) > 0).any() for line in axes.lines):
+        return
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
