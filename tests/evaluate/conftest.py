@@ -61,7 +61,7 @@ def make_clip() -> MakeClip:
     return _clip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fleet_samples() -> Samples:
     """Twelve drives of bends and straights, six clips of ten anchors each."""
     random = np.random.default_rng(3)
@@ -85,7 +85,7 @@ def fleet_samples() -> Samples:
     return samples_of(clips)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def noisy_plans() -> Callable[..., Plans]:
     """Five hypotheses about the true arc, Laplace errors that grow with time, and the scale that fits them."""
 

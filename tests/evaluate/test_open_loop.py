@@ -14,7 +14,7 @@ from dojo.evaluate.samples import Samples, samples_of
 from dojo.records import Clip, Plans
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(fleet_samples: Samples, noisy_plans: Callable[..., Plans]) -> OpenLoopResult:
     baselines = standard_baselines(fleet_samples, fleet_samples)
     return evaluate(fleet_samples, noisy_plans(fleet_samples), baselines, warnings=("first",))

@@ -67,13 +67,13 @@ def read(page: str) -> Reader:
     return reader
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(fleet_samples: Samples, noisy_plans: Callable[..., Plans]) -> OpenLoopResult:
     baselines = standard_baselines(fleet_samples, fleet_samples)
     return evaluate(fleet_samples, noisy_plans(fleet_samples), baselines, warnings=("Mind <this>.",))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(result: OpenLoopResult) -> str:
     videos = [
         Video("best", "Drive b", "error 0.1 m", b"mp4-b"),

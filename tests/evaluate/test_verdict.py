@@ -34,7 +34,7 @@ def test_the_word_follows_from_the_interval_alone(low: float, high: float, of_er
     assert word(difference(low, high), HIT) == of_hits
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(fleet_samples: Samples, noisy_plans: Callable[..., Plans]) -> OpenLoopResult:
     return evaluate(fleet_samples, noisy_plans(fleet_samples), standard_baselines(fleet_samples, fleet_samples))
 

@@ -179,5 +179,5 @@ def test_a_video_of_nothing_is_refused() -> None:
 
 
 def test_impossible_styles_are_refused() -> None:
-    with pytest.raises(ConfigError, match="got scale 0.0, panel 256 px"):
+    with pytest.raises(ConfigError, match=r"got scale 0\.0, panel 256 px"):
         VideoStyle(scale=0.0)
