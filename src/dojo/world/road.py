@@ -359,6 +359,7 @@ def _curve(
     shortest = max(radius / 9, speed**3 / (radius * COMFORT_JERK_MPS3))
     ramp_m = float(rng.uniform(shortest, max(shortest, min(radius, 2.5 * shortest))))  # A = sqrt(R L) <= R
     if ramp_m / radius > turn:  # too small an angle for an arc of this radius: two clothoids that meet at their tips
+        ramp_m = max(ramp_m, math.sqrt((kmh / 3.6) ** 3 * turn / COMFORT_JERK_MPS3))
         radius = ramp_m / turn
     ramp = np.linspace(0.0, 1.0, max(2, round(ramp_m / SPACING_M)), endpoint=False)
     arc = np.ones(max(1, round((turn - ramp_m / radius) * radius / SPACING_M)))
