@@ -51,7 +51,7 @@ GOOD = {"lateral_error_3s_m": (-0.3, -0.1), "hit_30_50m": (0.1, 0.2), "hit_50m":
 def test_better_means_better_than_every_baseline_in_every_headline_metric(result: OpenLoopResult) -> None:
     good = told(result, **GOOD)
     assert verdict(good)[0] == "better"
-    assert headline(good).startswith("Better than every baseline on the 720 held-out moments")
+    assert headline(good).startswith("Better than every baseline on the 720 moments judged here")
     unsure = told(result, **{**GOOD, "hit_50m": (-0.1, 0.2)})
     assert verdict(unsure)[0] == "not distinguishable"
     assert headline(unsure).startswith("Not distinguishable from every baseline")

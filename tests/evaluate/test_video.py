@@ -114,7 +114,7 @@ def test_the_stated_spread_and_other_hypotheses_are_visible() -> None:
 def test_the_panel_shows_the_same_from_above() -> None:
     picture = still(scene(driven_y_m=6.0, planned_y_m=-6.0), MODEL_VIEW, VideoStyle(scale=2.0))
     assert picture.shape == (512, 1280, 3)
-    panel = picture[120:400, 1024:].astype(int)
+    panel = picture[140:480, 1024:].astype(int)
     blue = np.argwhere((panel[..., 2] - panel[..., 0]) > 90)
     orange = np.argwhere((panel[..., 0] - panel[..., 2]) > 90)
     assert blue[:, 1].mean() < 128 < orange[:, 1].mean()

@@ -210,8 +210,8 @@ def _videos(videos: Sequence[Video]) -> str:
     if not videos:
         return ""
     parts = [
-        "<h2>Held-out clips</h2><p>Blue edges: what was driven. Orange ribbon: the most probable plan, with its stated "
-        "spread; thin orange lines: the other hypotheses. At the right the same from above.</p>"
+        "<h2>Clips to look at</h2><p>Blue edges: what was driven. Orange ribbon: the most probable plan, with its "
+        "stated spread; thin orange lines: the other hypotheses. At the right the same from above.</p>"
     ]
     for kind in KINDS:
         mine = [video for video in videos if video.kind == kind]

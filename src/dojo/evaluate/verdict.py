@@ -87,7 +87,7 @@ def verdict(result: OpenLoopResult) -> tuple[Word, tuple[str, ...]]:
 def headline(result: OpenLoopResult) -> str:
     """The first sentence of a report."""
     one, _ = verdict(result)
-    where = f"on the {result.extent.anchors:,} held-out moments of this evaluation"
+    where = f"on the {result.extent.anchors:,} moments judged here"
     if result.extent.drives == 1:
         where += ", all from one drive"
     if one == "better":

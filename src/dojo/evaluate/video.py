@@ -120,17 +120,17 @@ def rgb_of(frame: Frame) -> Picture:
     return np.asarray(cv2.cvtColor(stacked.reshape(rows * 3 // 2, columns), cv2.COLOR_YUV2RGB_I420))
 
 
-def _dense(path_m: Float[np.ndarray, "points 3"], reach_m: float) -> Float64[np.ndarray, "dense 3"]:
-    """Points every half metre along a path up to a reach; fewer than two where it does not move."""
+def _dense(path_m: Float[np.ndarray, "points columns"], reach_m: float) -> Float64[np.ndarray, "dense columns"]:
+    """Points every half metre along a path (x, y, z, and whatever goes with it) up to a reach; none if it stands."""
     path = np.asarray(path_m, np.float64)
-    step = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    step = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
     keep = np.concatenate([[True], step > 1e-3])
     path = path[keep]
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1))])
     if len(path) < 2:
         return path[:0]
     where = np.arange(0.0, min(along[-1], reach_m), 0.5)
-    return np.stack([np.interp(where, along, path[:, axis]) for axis in range(3)], -1)
+    return np.stack([np.interp(where, along, column) for column in path.T], -1)
 
 
 def _sides(
@@ -208,8 +208,8 @@ def _paint_paths(picture: Picture, view: _View, scene: Scene, style: VideoStyle)
             faint = 0.3 + 0.5 * float(scene.probability[other])
             _line(picture, view, _dense(scene.planned_m[other], style.reach_m), PLANNED_RGB, thin, faint)
     if scene.scale_m is not None and len(plan):
-        spread = np.interp(plan[:, 0], scene.planned_m[best][:, 0], scene.scale_m[:, 1])
-        _fill(picture, view, plan, spread, PLANNED_RGB, 0.2)
+        wide = _dense(np.concatenate([scene.planned_m[best], scene.scale_m[:, 1:2]], 1), style.reach_m)
+        _fill(picture, view, wide[:, :3], wide[:, 3], PLANNED_RGB, 0.2)
     _fill(picture, view, plan, np.full(len(plan), style.vehicle_width_m / 4), PLANNED_RGB, 0.4)
     _line(picture, view, plan, PLANNED_RGB, thin, 1.0)
     driven = _dense(scene.driven_m[scene.driven_valid], style.reach_m)
@@ -224,9 +224,9 @@ def _write(picture: Picture, text: str, at: tuple[int, int], size: float, colour
 
 
 def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
-    """The view from above with a scale in metres, texts and the legend."""
+    """Texts, the legend, and the view from above with a scale in metres; players put their controls at the bottom."""
     panel = np.full((height, style.panel_px, 3), _PANEL, np.uint8)
-    head, foot = 58, 78
+    head, foot = 126, 4
     above = panel[head : height - foot]
     view = _View(None, 1.0, (above.shape[1], above.shape[0]), style)
     for ahead_m in range(0, int(style.reach_m) + 1, 20):
@@ -239,11 +239,11 @@ def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
         _write(panel, text, (10, 24 + 22 * number), 0.55 if number == 0 else 0.48)
     legend = ((DRIVEN_RGB, "driven"), (PLANNED_RGB, "planned, most probable"))
     for number, (colour, text) in enumerate(legend):
-        row = height - 52 + 20 * number
+        row = 72 + 19 * number
         cv2.line(panel, (10, row - 4), (30, row - 4), colour, 3, cv2.LINE_AA)
         _write(panel, text, (38, row), 0.42)
-    _write(panel, "thin: other hypotheses; shade: +- scale", (10, height - 12), 0.36, _FAINT)
-    _write(panel, "m ahead", (style.panel_px - 66, head + 12), 0.36, _FAINT)
+    _write(panel, "thin: other hypotheses; shade: +- scale", (10, 110), 0.36, _FAINT)
+    _write(panel, "m ahead", (style.panel_px - 62, head + 12), 0.36, _FAINT)
     return panel
 
 
