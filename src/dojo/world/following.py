@@ -1,6 +1,6 @@
-"""How people keep their distance and decide to change lanes, as formulas over plain numbers.
+"""How people keep their distance, slow down for curves and decide to change lanes, as formulas over plain numbers.
 
-In: speeds, gaps, style. Out: an acceleration; whether a lane change pays.
+In: speeds, gaps, curvatures, style. Out: an acceleration; a speed profile; whether a lane change pays.
 Idea: the intelligent driver model has few parameters, all of which mean something (time headway, comfortable
 braking), never collides when braking can prevent it, and is what traffic research uses; MOBIL judges a lane change
 by the same accelerations, so the two cannot disagree. Both the ego's driver and the traffic around it use them.
@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
 
 FAR_M = 1e6
 """Gap to a leader that is not there."""
@@ -79,3 +82,23 @@ def lane_change_pays(
         return False
     gain = own_then_mps2 - own_now_mps2 + style.politeness * (follower_then_mps2 - follower_now_mps2)
     return gain + bias_mps2 > style.advantage_mps2
+
+
+def speed_profile_mps(
+    curvature_per_m: Float64[np.ndarray, " n"],
+    limit_mps: Float64[np.ndarray, " n"],
+    spacing_m: float,
+    *,
+    lateral_mps2: float,
+    braking_mps2: float,
+) -> Float64[np.ndarray, " n"]:
+    """Fastest comfortable speed at each point of a path: within its limits, its curves, and the braking before them.
+
+    Source of sqrt(a_lat / kappa): circular motion. The backward pass is v² = v_next² + 2 b ds.
+    """
+    curve = np.sqrt(lateral_mps2 / np.maximum(np.abs(curvature_per_m), 1e-9))
+    squared = np.minimum(curve, limit_mps) ** 2
+    rise = 2 * braking_mps2 * spacing_m * np.arange(len(squared))
+    # v²[i] = min over j >= i of v²[j] + 2 b (s[j] - s[i]): a running minimum from the end.
+    ahead = np.minimum.accumulate((squared + rise)[::-1])[::-1]
+    return np.sqrt(ahead - rise)
