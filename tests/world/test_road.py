@@ -97,6 +97,8 @@ def test_curves_can_be_driven_into_without_a_jerk(seed: int, kind: str) -> None:
         tip = begin + 2
         while tip + 1 < len(curvature) and curvature[tip + 1] > curvature[tip]:
             tip += 1
+        if tip + 1 == len(curvature):
+            continue  # the curve is cut off by the end of the road
         speed = min(float(np.sqrt(CURVE_LATERAL_MPS2 / curvature[tip])), float(road.speed_limit_mps(begin * 0.5)))
         assert rate[begin + 1] * speed**3 < 1.15 * COMFORT_JERK_MPS3
 
