@@ -73,6 +73,7 @@ class VideoCheck:
     Args:
         timestamps_ns: when each frame is shown, in order, on the container's own clock; None for a raw stream,
             which has no clock.
+        length_ns: from the first frame to the end of the last; None where the container does not say.
         intact: False for frames that are damaged or lean on damaged ones.
         faults: the reasons, each a span of frames.
     """
@@ -81,6 +82,7 @@ class VideoCheck:
     height_px: int
     frame_count: int
     timestamps_ns: Int64[np.ndarray, " n"] | None
+    length_ns: int | None
     intact: Bool[np.ndarray, " n"]
     faults: tuple[Fault, ...]
 
@@ -92,6 +94,7 @@ class _Index:
     order: Int64[np.ndarray, " n"]  # place in the order of presentation, of each packet
     pts: Int64[np.ndarray, " n"] | None  # sorted
     timestamps_ns: Int64[np.ndarray, " n"] | None
+    length_ns: int | None
     keyframe: Bool[np.ndarray, " n"]
     whole: Bool[np.ndarray, " n"]  # its NAL units fill it exactly
     length_bytes: int | None  # H.264 with length prefixes
@@ -128,7 +131,7 @@ def check_video(path: Path) -> VideoCheck:
             f"({_first_reason(complaints)}); copy the file again from the vehicle",
             {"intact_share": share, "frames": len(intact)},
         )
-    return VideoCheck(*size, len(intact), index.timestamps_ns, intact, faults)
+    return VideoCheck(*size, len(intact), index.timestamps_ns, index.length_ns, intact, faults)
 
 
 def read_frames(path: Path, timestamps_ns: Int64[np.ndarray, " n"], valid: Bool[np.ndarray, " n"]) -> Iterator[Frame]:
@@ -221,7 +224,7 @@ def _stream(container: av.container.InputContainer, path: Path) -> VideoStream:
 def _index(path: Path, declared: Mp4Video | None) -> _Index:
     pts, dts, keyframe, whole, has_idr = [], [], [], [], []
     length_bytes = _length_bytes(path)
-    time_base = None
+    time_base, last = None, None
     for packet in _packets(path):
         units = h264.nal_units(bytes(packet), length_bytes) if length_bytes else None
         pts.append(packet.pts)
@@ -230,6 +233,8 @@ def _index(path: Path, declared: Mp4Video | None) -> _Index:
         whole.append(not length_bytes or (units is not None and any(map(h264.is_slice, units))))
         has_idr.append(any(unit[0] & 0x1F == h264.SLICE_OF_KEYFRAME for unit in units or ()))
         time_base = packet.time_base
+        if packet.pts is not None and packet.duration and (last is None or packet.pts > last[0]):
+            last = packet.pts, packet.duration
     if not pts or (declared and len(pts) != declared.frame_count):
         frames = declared.frame_count if declared else 1
         raise RecordingError(
@@ -242,11 +247,13 @@ def _index(path: Path, declared: Mp4Video | None) -> _Index:
     starts[0] = True
     marks = np.array(whole, np.bool_)
     if all(time is None for time in pts):
-        return _Index(np.arange(len(pts)), None, None, starts, marks, length_bytes)
+        return _Index(np.arange(len(pts)), None, None, None, starts, marks, length_bytes)
     order, sorted_pts = _presentation_order(path, pts, dts)
     scale = 1_000_000_000 * (time_base or 0)
     times = np.array([round(int(time) * scale) for time in sorted_pts], np.int64)
-    return _Index(order, sorted_pts, times, starts, marks, length_bytes)
+    ends = last is not None and last[0] == sorted_pts[-1]
+    length_ns = round((sum(last) - int(sorted_pts[0])) * scale) if last and ends else None
+    return _Index(order, sorted_pts, times, length_ns, starts, marks, length_bytes)
 
 
 def _presentation_order(

@@ -1,0 +1,637 @@
+"""TeslaCam: the clips that a car writes to its USB stick, with the telemetry that it embeds in front of every frame.
+
+In: `TeslaCam/{RecentClips,SavedClips/<event>,SentryClips/<event>}/YYYY-MM-DD_HH-MM-SS-<camera>.mp4` anywhere below a
+folder, and optionally `dojo-vehicle.toml` beside `TeslaCam` (`teslacam_vehicle.py`). Out: one drive for each run of
+consecutive minutes.
+Idea: a file name is good to a second, a frame number to a frame. So names only decide which minutes follow each other;
+within a drive a file starts where the one before it ended, shifted by the frames that the car's own frame numbers say
+are missing, and cameras are laid over each other by the same numbers. The container's time stamps say when each frame
+was taken. What a clip does not carry is not made up: without telemetry it is refused.
+
+Decisions, each told in the drive or its rejections:
+- vehicle: the name of the folder that holds `TeslaCam`.
+- the same bytes twice (a saved copy of a recent clip) are one file; the same minute with other bytes: the copy with
+  more intact frames is used, the other refused (`conflicting_minute`).
+- time: file names are local; `utc_offset_h` makes them UTC, otherwise the tag `local_time` says that they are not.
+- steering: positive to the right in the file (the manufacturer's own viewer turns its wheel clockwise by it:
+  teslamotors/dashcam, `sei_explorer_hud.js`), unless the heading of the drive says otherwise: then the tag
+  `steering_by_heading`.
+- a fix that repeats is not a new measurement: only the first of equal fixes counts, and one a second at a standstill.
+- accelerations are taken along ego axes as written; Assumed: the format names no axes.
+Not here: the message (`teslacam_sei.py`), decoding (`decode.py`), poses (`ego.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from dojo.errors import RecordingError
+from dojo.fleet.ego import smooth
+from dojo.fleet.gates import clean
+from dojo.fleet.readers import teslacam_sei
+from dojo.fleet.readers.decode import VideoCheck, check_video, read_frames, samples
+from dojo.fleet.readers.reader import Reading, Recording, SourceFile, drive_id_of, source_file
+from dojo.fleet.readers.teslacam_vehicle import CAMERA_NAMES, Vehicle, vehicle_of
+from dojo.records import CameraStream, Drive, Frame, Provenance, Rejection, Signal, Telemetry
+
+TREE = "TeslaCam"
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)-([a-z_]+)\.mp4")
+_COMPANIONS = {"event.json", "event.mp4", "thumb.png"}
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
+_NS = 1_000_000_000
+
+JOIN_TOLERANCE_NS = 3 * _NS
+"""Clips whose names and lengths fit this well are consecutive. Assumed: names are cut to whole seconds and written when
+the file is opened, which may be a second or two late."""
+
+GROUP_GAP_NS = 120 * _NS
+"""Clips whose names are this close are read together; whether they join is decided once their lengths are known."""
+
+MAX_MINUTES = 60
+"""Longest recording, in clips of one camera, so that it stays a small unit of work. Assumed: a car keeps an hour."""
+
+_REPEATED_FIX_NS = _NS
+# Assumed: below this the heading says nothing about the sense of the steering: a straight road, or walking pace.
+_TURN_RADPS, _TURN_SAMPLES, _TURN_AGREEMENT = 0.03, 20, 0.5
+
+Columns = Float64[np.ndarray, "frames columns"]
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One file that holds together.
+
+    Args:
+        start_ns: from its name, to the second.
+        columns: one row of `teslacam_sei.COLUMNS` for each frame; meaningless where not `heard`.
+    """
+
+    file: SourceFile
+    camera: str
+    start_ns: int
+    check: VideoCheck
+    columns: Columns
+    heard: Bool[np.ndarray, " frames"]
+    rejections: tuple[tuple[str, str, int, int], ...]  # gate, reason, first frame, last frame
+
+    @property
+    def times_ns(self) -> Int64[np.ndarray, " frames"]:
+        """Frame times from the first frame of the file."""
+        assert self.check.timestamps_ns is not None
+        return self.check.timestamps_ns - self.check.timestamps_ns[0]
+
+    @property
+    def step_ns(self) -> int:
+        """Usual time between frames."""
+        return int(np.median(np.diff(self.times_ns))) if len(self.times_ns) > 1 else _NS // 36
+
+    @property
+    def length_ns(self) -> int:
+        """From the first frame to the end of the last one."""
+        return self.check.length_ns or int(self.times_ns[-1]) + self.step_ns
+
+    def column(self, name: str) -> Float64[np.ndarray, " frames"]:
+        """One field of the message, for each frame."""
+        return self.columns[:, teslacam_sei.COLUMNS.index(name)]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A clip with the time of its first frame on the drive's clock."""
+
+    clip: _Clip
+    start_ns: int
+
+    @property
+    def times_ns(self) -> Int64[np.ndarray, " frames"]:
+        return self.clip.times_ns + self.start_ns
+
+
+@dataclass(frozen=True)
+class TeslaCamReader:
+    """Reads TeslaCam folders."""
+
+    name: str = "teslacam"
+
+    def find(self, root: Path, known: Collection[str]) -> Iterator[Recording]:
+        """Runs of clips whose names follow each other; a file that does not belong is a recording by itself."""
+        by_vehicle: dict[Path, list[Path]] = {}
+        for path in sorted(root.rglob("*")):
+            folder = _vehicle_folder(path, root)
+            if folder is not None and path.is_file():
+                by_vehicle.setdefault(folder, []).append(path)
+        for folder, paths in sorted(by_vehicle.items()):
+            yield from self._recordings(folder, paths, known)
+
+    def _recordings(self, folder: Path, paths: Sequence[Path], known: Collection[str]) -> Iterator[Recording]:
+        new: dict[str, SourceFile] = {}
+        for path in sorted(paths, key=_preference):
+            file = source_file(path)
+            if file.sha256 not in known:
+                new.setdefault(file.sha256, file)
+        vehicle_id = folder.resolve().name
+        groups: list[list[SourceFile]] = []
+        started = latest_ns = 0
+        for file in sorted(new.values(), key=lambda file: (file.path.name, _preference(file.path))):
+            try:
+                start_ns, _ = _parse_name(file.path)
+            except RecordingError:
+                yield Recording(self.name, f"{vehicle_id} {file.path.name}", (file,), folder)
+                continue
+            if not groups or start_ns - latest_ns > GROUP_GAP_NS or started == MAX_MINUTES:
+                groups.append([])
+                started = 0
+            started += start_ns != latest_ns or not groups[-1]
+            latest_ns = start_ns
+            groups[-1].append(file)
+        for group in groups:
+            yield Recording(self.name, f"{vehicle_id} {group[0].path.name[:19]}", tuple(group), folder)
+
+    def read(self, recording: Recording) -> Reading:
+        """The drives of a run of clips.
+
+        Raises:
+            RecordingError: the vehicle file cannot be understood, or no clip can be used; gate of the first refusal.
+        """
+        vehicle = vehicle_of(recording.folder)
+        clips, refused = _clips(recording.files, vehicle)
+        minutes, without = _minutes(clips)
+        refused += without
+        drives = tuple(_drive(vehicle, run, recording) for run in _runs(minutes))
+        if drives:
+            return Reading(drives, tuple(refused))
+        if len(refused) == 1:
+            raise RecordingError(refused[0].gate, refused[0].reason, dict(refused[0].figures))
+        return Reading((), tuple(refused))
+
+    def frames(self, recording: Recording, drive: Drive, camera_name: str) -> Iterator[Frame]:
+        """One frame for each valid time of the camera.
+
+        Raises:
+            RecordingError: gate `unknown_camera` or `changed_file`.
+        """
+        stream = next((stream for stream in drive.cameras if stream.name == camera_name), None)
+        if stream is None:
+            names = ", ".join(stream.name for stream in drive.cameras)
+            raise RecordingError("unknown_camera", f"drive {drive.drive_id}: no camera {camera_name!r}, it has {names}")
+        used = {sha256 for _, sha256, _ in drive.provenance.files}
+        files = sorted(
+            (file for file in recording.files if file.sha256 in used and _camera_of(file.path) == camera_name),
+            key=lambda file: file.path.name,
+        )
+        at = 0
+        for file in files:
+            count = sum(1 for _ in samples(file.path))
+            here = slice(at, at + count)
+            at += count
+            if at > len(stream.valid):
+                break
+            yield from read_frames(file.path, stream.timestamps_ns[here], stream.valid[here])
+        if at != len(stream.valid):
+            raise RecordingError(
+                "changed_file",
+                f"drive {drive.drive_id}: expected {len(stream.valid)} frames of camera {camera_name}, the files hold "
+                f"another number; ingest them again",
+            )
+
+
+def _vehicle_folder(path: Path, root: Path) -> Path | None:
+    """The folder that holds the `TeslaCam` in which the file lies; None for files that are none of this reader's."""
+    if path.name.startswith(".") or path.name in _COMPANIONS:
+        return None
+    for above in path.parents:
+        if above.name == TREE:
+            return above.parent
+        if above == root:
+            break
+    # A folder within TeslaCam was given, or clips without their tree.
+    above_root = next((above.parent for above in (root, *root.resolve().parents) if above.name == TREE), None)
+    return (above_root or root) if above_root or _NAME.fullmatch(path.name) else None
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    """Saved copies first: the car overwrites the recent ones."""
+    kinds = ("SavedClips", "SentryClips", "RecentClips")
+    return next((i for i, kind in enumerate(kinds) if kind in path.parts), len(kinds)), str(path)
+
+
+def _parse_name(path: Path) -> tuple[int, str]:
+    """Start (ns since 1970, local time) and camera of a clip.
+
+    Raises:
+        RecordingError: gate `wrong_name`, `wrong_format` or `unknown_camera`.
+    """
+    wanted = "expected YYYY-MM-DD_HH-MM-SS-<camera>.mp4"
+    if path.suffix != ".mp4":
+        raise RecordingError(
+            "wrong_format", f"{path.name}: {wanted}, got a {path.suffix or 'nameless'} file; remove it"
+        )
+    match = _NAME.fullmatch(path.name)
+    try:
+        start = datetime.strptime(match[1], _TIME_FORMAT).replace(tzinfo=UTC) if match else None
+    except ValueError:
+        start = None
+    if match is None or start is None:
+        raise RecordingError("wrong_name", f"{path.name}: {wanted}; rename the file as the car wrote it")
+    if match[2] not in CAMERA_NAMES:
+        raise RecordingError(
+            "unknown_camera", f"{path.name}: expected a camera of {', '.join(CAMERA_NAMES)}, got {match[2]!r}"
+        )
+    return int(start.timestamp()) * _NS, match[2]
+
+
+def _camera_of(path: Path) -> str:
+    match = _NAME.fullmatch(path.name)
+    return match[2] if match else ""
+
+
+def _clips(files: Iterable[SourceFile], vehicle: Vehicle) -> tuple[list[_Clip], list[Rejection]]:
+    """The clips that hold together, one for each camera and minute, and the refused files."""
+    best: dict[tuple[int, str], _Clip] = {}
+    refused = []
+    for file in files:
+        try:
+            clip = _clip(file)
+            vehicle.camera(clip.camera, clip.check.width_px, clip.check.height_px)
+        except RecordingError as error:
+            refused.append(Rejection(str(file.path), error.gate, error.message, tuple(error.figures.items())))
+            continue
+        key = clip.start_ns, clip.camera
+        rival = best.get(key)
+        if rival is not None:
+            loser = clip if clip.check.intact.sum() <= rival.check.intact.sum() else rival
+            refused.append(_conflict(loser, rival if loser is clip else clip))
+            clip = rival if loser is clip else clip
+        best[key] = clip
+    return list(best.values()), refused
+
+
+def _conflict(loser: _Clip, winner: _Clip) -> Rejection:
+    frames, better = int(loser.check.intact.sum()), int(winner.check.intact.sum())
+    return Rejection(
+        str(loser.file.path),
+        "conflicting_minute",
+        f"{loser.file.path.name}: expected one recording of a minute, got two that differ; {winner.file.path} with "
+        f"{better} intact frames is used instead of this one with {frames}",
+        (("frames", float(frames)), ("frames_of_other", float(better))),
+    )
+
+
+def _clip(file: SourceFile) -> _Clip:
+    """The file, checked and with its telemetry.
+
+    Raises:
+        RecordingError: the file cannot be used; see `check_video`.
+    """
+    start_ns, camera = _parse_name(file.path)
+    check = check_video(file.path)
+    columns = np.zeros((check.frame_count, len(teslacam_sei.COLUMNS)))
+    heard = np.zeros(check.frame_count, np.bool_)
+    faults = [(fault.gate, fault.reason, fault.first_frame, fault.last_frame) for fault in check.faults]
+    for sample in samples(file.path):
+        try:
+            message = teslacam_sei.message_of(sample.data)
+        except teslacam_sei.MalformedMessageError as error:
+            faults.append(("malformed_telemetry", f"frame {sample.index}: {error}", sample.index, sample.index))
+            continue
+        if message is not None:
+            columns[sample.index] = message
+            heard[sample.index] = True
+    # A message in a damaged group of pictures is suspect too: nothing but the video's own structure guards it.
+    heard &= check.intact & np.isfinite(columns).all(1)
+    clip = _Clip(file, camera, start_ns, check, columns, heard, ())
+    doubts = _doubtful_messages(clip)
+    heard = heard.copy()
+    for _, _, first, last in doubts:
+        heard[first : last + 1] = False
+    return replace(clip, heard=heard, rejections=(*faults, *doubts))
+
+
+def _doubtful_messages(clip: _Clip) -> list[tuple[str, str, int, int]]:
+    """Messages whose version or frame number does not fit those around them.
+
+    Raises:
+        RecordingError: gate `clock_backwards` where frame numbers decrease as a rule.
+    """
+    frames = np.flatnonzero(clip.heard)
+    if len(frames) < 3:
+        return []
+    version, number = clip.column("version")[frames], clip.column("frame_seq_no")[frames]
+    usual = float(np.median(version))
+    doubts = [("malformed_telemetry", f"frame {frames[i]}: message version {version[i]:g}, usually {usual:g}", i)
+              for i in np.flatnonzero(version != usual).tolist()]  # fmt: skip
+    ahead = number - frames
+    steps = np.diff(ahead)
+    if (np.diff(number) < 0).mean() > 0.5:
+        raise RecordingError(
+            "clock_backwards",
+            f"{clip.file.path.name}: expected frame numbers that increase, they decrease in "
+            f"{(np.diff(number) < 0).mean():.0%} of the steps; the frames were reordered, copy the file again",
+            {"decreasing_share": float((np.diff(number) < 0).mean())},
+        )
+    # A number that leaves the count and returns to it is damage; a lasting step is lost frames, or a new count.
+    returned = np.flatnonzero((steps[:-1] != 0) & (steps[:-1] == -steps[1:])) + 1
+    doubts += [
+        ("malformed_telemetry", f"frame {frames[i]}: frame number {number[i]:.0f}, its neighbours say otherwise", i)
+        for i in returned.tolist()
+    ]
+    if len(steps) and steps[0] != 0 and not steps[1:3].any():
+        doubts.append(
+            ("malformed_telemetry", f"frame {frames[0]}: frame number {number[0]:.0f} before {number[1]:.0f}", 0)
+        )
+    if len(steps) > 1 and steps[-1] != 0 and not steps[-3:-1].any():
+        last = len(frames) - 1
+        doubts.append(
+            (
+                "malformed_telemetry",
+                f"frame {frames[last]}: frame number {number[last]:.0f} after {number[-2]:.0f}",
+                last,
+            )
+        )
+    spans = [(gate, reason, int(frames[i]), int(frames[i])) for gate, reason, i in doubts]
+    return spans + _lost_frames(clip, frames, steps, set(returned.tolist()))
+
+
+def _lost_frames(
+    clip: _Clip, frames: Int64[np.ndarray, " n"], steps: Float64[np.ndarray, " n-1"], returned: set[int]
+) -> list[tuple[str, str, int, int]]:
+    """Places where the frame numbers skip although the container's clock does not."""
+    found = []
+    for i in np.flatnonzero(steps).tolist():
+        ends = i == 0 or i == len(steps) - 1
+        if ends or i in returned or i + 1 in returned:
+            continue
+        first, last = int(frames[i]), int(frames[i + 1])
+        elapsed = (clip.times_ns[last] - clip.times_ns[first]) / clip.step_ns
+        expected = last - first + steps[i]
+        if abs(elapsed - expected) > 1.5:
+            found.append(
+                (
+                    "dropped_frames",
+                    f"frames {first} and {last}: the car's frame numbers are {expected:.0f} apart, their times "
+                    f"{elapsed:.1f} frames",
+                    first,
+                    last,
+                )
+            )
+    return found
+
+
+Minute = Mapping[str, _Clip]
+
+
+def _minutes(clips: Iterable[_Clip]) -> tuple[list[Minute], list[Rejection]]:
+    """Clips of the same minute by camera, in order, and the refusals of minutes in which no camera heard the car."""
+    by_start: dict[int, dict[str, _Clip]] = {}
+    for clip in clips:
+        by_start.setdefault(clip.start_ns, {})[clip.camera] = clip
+    minutes: list[Minute] = []
+    refused = []
+    for _, minute in sorted(by_start.items()):
+        if any(clip.heard.any() for clip in minute.values()):
+            minutes.append(minute)
+        else:
+            refused += [
+                Rejection(
+                    str(clip.file.path),
+                    "no_telemetry",
+                    f"{clip.file.path.name}: expected telemetry in front of the frames, found none in "
+                    f"{clip.check.frame_count} frames; it takes firmware 2025.44.25 or later and a car that drives",
+                    (("frames", float(clip.check.frame_count)),),
+                )
+                for clip in minute.values()
+            ]
+    return minutes, refused
+
+
+def _lead(minute: Minute) -> _Clip:
+    """The camera whose telemetry counts: the first, in the car's order, that has any."""
+    return next(minute[name] for name in CAMERA_NAMES if name in minute and minute[name].heard.any())
+
+
+def _runs(minutes: Iterable[Minute]) -> Iterator[list[tuple[Minute, int]]]:
+    """Minutes that follow each other, each with the time at which its lead camera starts."""
+    run: list[tuple[Minute, int]] = []
+    for minute in minutes:
+        start_ns = _follows(run[-1], minute) if run else None
+        if run and start_ns is None:
+            yield run
+            run = []
+        run.append((minute, _lead(minute).start_ns if start_ns is None else start_ns))
+    if run:
+        yield run
+
+
+def _follows(before: tuple[Minute, int], minute: Minute) -> int | None:
+    """When the minute starts if it continues the one before, else None."""
+    earlier, later = _lead(before[0]), _lead(minute)
+    if earlier.camera != later.camera or any(
+        (minute[name].check.width_px, minute[name].check.height_px) != (clip.check.width_px, clip.check.height_px)
+        for name, clip in before[0].items()
+        if name in minute
+    ):
+        return None
+    end_ns = before[1] + earlier.length_ns
+    # Both starts are known to the second at best, from names.
+    if abs(later.start_ns - end_ns) > JOIN_TOLERANCE_NS:
+        return None
+    missing_ns = _missing_frames(earlier, later) * earlier.step_ns
+    return end_ns + missing_ns if missing_ns <= JOIN_TOLERANCE_NS else None
+
+
+def _missing_frames(earlier: _Clip, later: _Clip) -> int:
+    """Frames that the car counted between two files and that neither holds; zero where it counts anew."""
+    a, b = np.flatnonzero(earlier.heard)[-1], np.flatnonzero(later.heard)[0]
+    between = later.column("frame_seq_no")[b] - earlier.column("frame_seq_no")[a]
+    present = len(earlier.heard) - a + b
+    return max(0, int(between - present))
+
+
+def _drive(vehicle: Vehicle, run: Sequence[tuple[Minute, int]], recording: Recording) -> Drive:
+    offset_ns = -int((vehicle.utc_offset_h or 0.0) * 3600 * _NS)
+    leads = [_Placed(_lead(minute), start_ns + offset_ns) for minute, start_ns in run]
+    placed: dict[str, list[_Placed]] = {}
+    told: list[Rejection] = []
+    for (minute, _), lead in zip(run, leads, strict=True):
+        for name, clip in minute.items():
+            beside = _beside(lead, clip)
+            row = placed.setdefault(name, [])
+            if not isinstance(beside, Rejection) and row and beside.start_ns <= row[-1].times_ns[-1]:
+                beside = _refusal(clip, "clock_jump", "expected it to start after the minute before it ends")
+            if isinstance(beside, Rejection):
+                told.append(beside)
+            else:
+                row.append(beside)
+    placed = {name: row for name, row in placed.items() if row}
+    telemetry = _telemetry(leads, vehicle.steering_sign)
+    telemetry, implausible = clean(telemetry, recording.label)
+    telemetry, sign_tag = _steered_left(telemetry, vehicle.steering_sign)
+    telemetry = replace(
+        telemetry,
+        latitude_deg=_new_fixes(telemetry.latitude_deg, telemetry),
+        longitude_deg=_new_fixes(telemetry.longitude_deg, telemetry),
+    )
+    streams = tuple(_stream(name, placed[name], vehicle) for name in CAMERA_NAMES if name in placed)
+    clips = [item for items in placed.values() for item in items]
+    told += [rejection for item in clips for rejection in _clip_rejections(item)]
+    files = sorted((item.clip.file for item in clips), key=lambda file: file.path.name)
+    return Drive(
+        drive_id_of(files),
+        vehicle.vehicle_id,
+        f"{vehicle.vehicle_id} {run[0][0][leads[0].clip.camera].file.path.name[:19]}",
+        streams,
+        telemetry,
+        smooth(telemetry, vehicle.wheelbase_m, vehicle.steering_ratio),
+        Provenance("teslacam", tuple((str(file.path), file.sha256, file.size_bytes) for file in files)),
+        vehicle.wheelbase_m,
+        vehicle.steering_ratio,
+        _tags(vehicle, placed, files, sign_tag),
+        (*told, *implausible),
+    )
+
+
+def _beside(lead: _Placed, clip: _Clip) -> _Placed | Rejection:
+    """The clip laid over the lead camera's by common frame numbers; at the same start where it has none."""
+    if clip is lead.clip:
+        return lead
+    theirs, ours = lead.clip.heard, clip.heard
+    numbers, of_lead, of_clip = np.intersect1d(
+        lead.clip.column("frame_seq_no")[theirs], clip.column("frame_seq_no")[ours], return_indices=True
+    )
+    if len(numbers) == 0:
+        return _Placed(clip, lead.start_ns)
+    shifts_ns = lead.times_ns[theirs][of_lead] - clip.times_ns[ours][of_clip]
+    start_ns = int(np.median(shifts_ns))
+    if abs(start_ns - lead.start_ns) <= JOIN_TOLERANCE_NS:
+        return _Placed(clip, start_ns)
+    shift_s = (start_ns - lead.start_ns) / _NS
+    expected = (
+        f"expected the same frame numbers at the same time as {lead.clip.file.path.name}, got {shift_s:.1f} s apart"
+    )
+    return _refusal(clip, "clock_jump", expected, shift_s=shift_s)
+
+
+def _refusal(clip: _Clip, gate: str, expected: str, **figures: float) -> Rejection:
+    """A whole file left out of its drive."""
+    name = clip.file.path.name
+    return Rejection(str(clip.file.path), gate, f"{name}: {expected}; copy the file again", tuple(figures.items()))
+
+
+def _telemetry(leads: Sequence[_Placed], steering_sign: int | None) -> Telemetry:
+    """Signals of the frames that carry a message, in SI units; steering positive to the left if the sign is right."""
+    times_ns = np.concatenate([lead.times_ns[lead.clip.heard] for lead in leads])
+    columns = np.concatenate([lead.clip.columns[lead.clip.heard] for lead in leads])
+
+    def signal(name: str, factor: float = 1.0) -> Signal:
+        return Signal.measured(times_ns, columns[:, teslacam_sei.COLUMNS.index(name)] * factor)
+
+    heading = signal("heading_deg")
+    latitude, longitude = signal("latitude_deg"), signal("longitude_deg")
+    # Exactly (0, 0) lies in the Gulf of Guinea: there are no roads, but it is what an absent field reads as.
+    fixed = (latitude.values != 0) | (longitude.values != 0)
+    return Telemetry(
+        speed_mps=signal("vehicle_speed_mps"),
+        steering_wheel_angle_rad=signal("steering_wheel_angle", np.pi / 180 * (steering_sign or -1)),
+        acceleration_x_mps2=signal("linear_acceleration_mps2_x"),
+        acceleration_y_mps2=signal("linear_acceleration_mps2_y"),
+        acceleration_z_mps2=signal("linear_acceleration_mps2_z"),
+        accelerator_pedal=signal("accelerator_pedal_position"),
+        brake_applied=signal("brake_applied"),
+        blinker_left=signal("blinker_on_left"),
+        blinker_right=signal("blinker_on_right"),
+        gear=signal("gear_state"),
+        assist_state=signal("autopilot_state"),
+        latitude_deg=replace(latitude, valid=latitude.valid & fixed),
+        longitude_deg=replace(longitude, valid=longitude.valid & fixed),
+        heading_rad=replace(heading, values=np.radians(90.0 - heading.values), valid=heading.valid & fixed),
+    )
+
+
+def _steered_left(telemetry: Telemetry, declared: int | None) -> tuple[Telemetry, tuple[str, ...]]:
+    """Steering with its sense taken from the heading, where the drive turns enough to tell and nobody declared it."""
+    steering, heading = telemetry.steering_wheel_angle_rad, telemetry.heading_rad
+    at_s = np.arange(0, 0 if not len(steering.timestamps_ns) else np.ptp(steering.timestamps_ns), _NS // 2)
+    times_ns = at_s + (steering.timestamps_ns[0] if len(at_s) else 0)
+    unwrapped = Signal.measured(heading.timestamps_ns[heading.valid], np.unwrap(heading.values[heading.valid]))
+    later, known_later = unwrapped.at(times_ns + _NS // 2)
+    now, known_now = unwrapped.at(times_ns)
+    angle, steered = steering.at(times_ns + _NS // 4)
+    rate_radps = (later - now) * 2
+    turning = known_later & known_now & steered & (np.abs(rate_radps) > _TURN_RADPS)
+    if declared is not None or turning.sum() < _TURN_SAMPLES:
+        return telemetry, ()
+    agreement = float(np.sign(rate_radps[turning] * angle[turning]).mean())
+    if agreement > -_TURN_AGREEMENT:
+        return telemetry, ()
+    flipped = replace(steering, values=-steering.values)
+    return replace(telemetry, steering_wheel_angle_rad=flipped), ("steering_by_heading",)
+
+
+def _new_fixes(signal: Signal, telemetry: Telemetry) -> Signal:
+    """The coordinate with only those samples valid at which the fix is new, or a second old and still the same."""
+    latitude, longitude = telemetry.latitude_deg, telemetry.longitude_deg
+    both = latitude.valid & longitude.valid
+    new = np.zeros(len(both), np.bool_)
+    latest_ns, place = -_REPEATED_FIX_NS, (np.nan, np.nan)
+    for i in np.flatnonzero(both).tolist():
+        here, now_ns = (latitude.values[i], longitude.values[i]), int(latitude.timestamps_ns[i])
+        if here != place or now_ns - latest_ns >= _REPEATED_FIX_NS:
+            new[i], place, latest_ns = True, here, now_ns
+    return replace(signal, valid=new)
+
+
+def _stream(name: str, placed: Sequence[_Placed], vehicle: Vehicle) -> CameraStream:
+    check = placed[0].clip.check
+    return CameraStream(
+        name,
+        vehicle.camera(name, check.width_px, check.height_px),
+        np.concatenate([item.times_ns for item in placed]),
+        np.concatenate([item.clip.check.intact for item in placed]),
+    )
+
+
+def _clip_rejections(placed: _Placed) -> Iterator[Rejection]:
+    for gate, reason, first, last in placed.clip.rejections:
+        yield Rejection(
+            str(placed.clip.file.path),
+            gate,
+            f"{placed.clip.file.path.name}: {reason}; not used",
+            (("frames", float(last - first + 1)),),
+            int(placed.times_ns[first]),
+            int(placed.times_ns[last]),
+        )
+
+
+def _tags(
+    vehicle: Vehicle, placed: Mapping[str, object], files: Sequence[SourceFile], sign_tag: tuple[str, ...]
+) -> tuple[str, ...]:
+    tags = set(sign_tag)
+    if not set(placed) <= {name for name, _ in vehicle.cameras}:
+        tags.add("assumed_calibration")
+    if vehicle.utc_offset_h is None:
+        tags.add("local_time")
+    if vehicle.traffic is not None:
+        tags.add(f"traffic_{vehicle.traffic}")
+    for folder in {file.path.parent for file in files}:
+        tags |= _event_tags(folder / "event.json")
+    return tuple(sorted(tags))
+
+
+def _event_tags(path: Path) -> set[str]:
+    """What the car noted about a saved event: why, and in which city; hints only, so an unreadable note is no fault."""
+    try:
+        event = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(event, dict):
+        return set()
+    noted = {key: str(event.get(key, "")).strip() for key in ("reason", "city")}
+    return {f"event_{key}:{value}" for key, value in noted.items() if value}
