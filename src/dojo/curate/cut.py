@@ -26,7 +26,9 @@ TILE_STEP_M = 5.0
 """Assumed: a path that touches a tile for less than 5 m does not show its road."""
 
 FRAME_TOLERANCE = 0.6
-"""Assumed: half a frame interval, and a tenth more for jitter in the times themselves."""
+"""Assumed: half a frame interval, and a tenth more for jitter in the times themselves..."""
+STEP_TOLERANCE = (0.1, 0.3)
+"""...but never under 10 % of the step between anchors, which no policy can tell, nor over 30 %, which it could."""
 
 UNPLACED = "drive:"
 """Begins the one tile of a drive that never had a GNSS fix."""
@@ -67,7 +69,8 @@ def _grid_frames(
         return np.full(0, -1, np.int64), np.zeros(0, np.bool_)
     times = stream.timestamps_ns[valid]
     period_ns = float(np.median(np.diff(times)))
-    tolerance_ns = min(FRAME_TOLERANCE * period_ns, 0.3 * interval_s * 1e9)
+    low, high = (share * interval_s * 1e9 for share in STEP_TOLERANCE)
+    tolerance_ns = min(max(FRAME_TOLERANCE * period_ns, low), high)
     grid = times[0] + np.round(np.arange(0, (times[-1] - times[0]) / 1e9 + interval_s, interval_s) * 1e9)
     grid = grid.astype(np.int64)
     right = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)

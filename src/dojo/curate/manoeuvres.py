@@ -37,8 +37,9 @@ LANE_HEADING_RAD = np.radians(20.0)
 TURN_HEADING_RAD = np.radians(40.0)
 """Assumed: the road itself may bend by 20 degrees during a lane change; a turn at a crossing is twice that at least."""
 UNSIGNALLED_WINDOW_S = 6.0
-UNSIGNALLED_MIN_MPS, UNSIGNALLED_BEND_PER_M, UNSIGNALLED_SWING_RAD = 5.0, 1 / 2000, np.radians(1.0)
-"""Assumed: without a blinker only an S-shape of a lane's width on an almost straight road is taken for a change."""
+UNSIGNALLED_MIN_MPS, UNSIGNALLED_SWING_RAD, UNSIGNALLED_RETURN = 5.0, np.radians(1.0), 0.2
+"""Assumed: without a blinker only a clear S-shape of a lane's width counts, whose heading swings by a degree or more
+and comes back to within a fifth of the swing."""
 
 BLINKER_DARK_S = 1.0
 """Assumed: some vehicles report the lamp, dark for up to half a second in each blink; a longer pause is a new use."""
@@ -247,14 +248,16 @@ def _unsignalled_lane_changes(track: Track) -> Bool[np.ndarray, " n"]:
     whole = (track.run[: len(yaw)] == track.run[length - 1 :]) & (track.run[: len(yaw)] >= 0)
     travelled = distance[:, -1] - distance[:, 0]
     shift = np.abs(lateral_shift_m(yaw, distance))
+    swing = np.abs(yaw - yaw[:, :1]).max(1)
     hits = (
         whole
         & (travelled >= UNSIGNALLED_MIN_MPS * UNSIGNALLED_WINDOW_S)
-        & (np.abs(yaw[:, -1] - yaw[:, 0]) <= UNSIGNALLED_BEND_PER_M * travelled)
-        & (np.abs(yaw - yaw[:, :1]).max(1) >= UNSIGNALLED_SWING_RAD)
+        & (np.abs(yaw[:, -1] - yaw[:, 0]) <= UNSIGNALLED_RETURN * swing)
+        & (swing >= UNSIGNALLED_SWING_RAD)
         & (shift >= LANE_SHIFT_M[0] + 0.5)
         & (shift <= LANE_SHIFT_M[1])
     )
     for start in np.flatnonzero(hits):
-        marked[start : start + length] = True
+        # The window reaches beyond the manoeuvre: only where the heading is away from the road's is it under way.
+        marked[start : start + length] |= np.abs(yaw[start] - yaw[start, 0]) >= UNSIGNALLED_RETURN * swing[start]
     return marked

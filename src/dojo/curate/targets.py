@@ -32,6 +32,8 @@ RATE_HALF_WINDOW_S = 0.1
 """Assumed: velocities and angular rates are central differences over 0.2 s, the step between anchors; a single
 camera period would turn millimetres of pose noise into decimetres per second."""
 
+_TIMES_NS = np.round(TRAJECTORY_TIMES_S * 1e9).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -63,10 +65,6 @@ def targets(motion: Motion, anchors_ns: Int64[np.ndarray, " anchors"], config: C
     )
 
 
-def _nanoseconds(seconds: float | Float64[np.ndarray, "*m"]) -> Int64[np.ndarray, "*m"]:
-    return np.round(np.asarray(seconds) * 1e9).astype(np.int64)
-
-
 def _trajectory(
     motion: Motion, anchors_ns: Int64[np.ndarray, " anchors"], future_s: float
 ) -> tuple[
@@ -77,7 +75,7 @@ def _trajectory(
 ]:
     """Position, yaw and speed at the trajectory times in the frame of each anchor, and where they are known."""
     start = anchors_ns[:, None] + np.zeros((1, 33), np.int64)
-    times = start + _nanoseconds(TRAJECTORY_TIMES_S)[None]
+    times = start + _TIMES_NS
     valid = motion.known(start, times) & (future_s + 1e-9 >= TRAJECTORY_TIMES_S)
     ego_from_world = np.swapaxes(motion.rotation_at(anchors_ns), -1, -2)[:, None]
     away = motion.position_m(times) - motion.position_m(anchors_ns)[:, None]
@@ -97,7 +95,8 @@ def _action(
     Source: openpilot drive_helpers.py, `kappa = 2 psi(t_a) / (v t_a) - psidot / v` and `a = 2 (v(t_a) - v0) / t_a - a0`
     (driving.md 1.1). a0 is the central difference over one delay either side.
     """
-    before, after = anchors_ns - _nanoseconds(delay_s), anchors_ns + _nanoseconds(delay_s)
+    delay_ns = round(delay_s * 1e9)
+    before, after = anchors_ns - delay_ns, anchors_ns + delay_ns
     known = motion.known(before, after)
     heading = yaw_of(np.swapaxes(motion.rotation_at(anchors_ns), -1, -2) @ motion.rotation_at(after))
     speed_before, speed_now, speed_after = (motion.speed_mps(t) for t in (before, anchors_ns, after))
@@ -112,7 +111,7 @@ def _action(
 
 def _ego_rates(motion: Motion, anchors_ns: Int64[np.ndarray, " anchors"]) -> Float64[np.ndarray, "anchors 6"]:
     """Velocity along the ego axes and angular rates about them; one-sided where a side is unknown, else zero."""
-    half = _nanoseconds(RATE_HALF_WINDOW_S)
+    half = round(RATE_HALF_WINDOW_S * 1e9)
     before = np.where(motion.known(anchors_ns - half, anchors_ns), anchors_ns - half, anchors_ns)
     after = np.where(motion.known(anchors_ns, anchors_ns + half), anchors_ns + half, anchors_ns)
     span_s = np.maximum(after - before, 1)[:, None] / 1e9

@@ -6,7 +6,7 @@ Idea: loading knows no store; anything that hands out frames by number will do, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -18,6 +18,7 @@ Cameras = Mapping[tuple[str, str], Camera]
 """The camera of each stored stream, by (drive id, camera name)."""
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Hands out stored frames; called from several threads at once."""
 
