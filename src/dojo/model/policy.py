@@ -1,0 +1,89 @@
+"""The policy: camera frames in, plans out.
+
+In: the arrays of a `Batch`. Out: a `PolicyOutput` at each anchor.
+Idea: a convolutional trunk sees each pair of frames; a causal transformer remembers the pairs before; heads answer. The
+policy is never given its past path, and its speed only in some of the training clips: what it may copy it will not
+learn to see. Plain and single-device.
+Not here: the loss and the optimiser (`train/`).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from dojo.errors import ConfigError
+from dojo.model.config import PolicyConfig
+from dojo.model.heads import Heads, PolicyOutput
+from dojo.model.trunk import Trunk
+from dojo.records import DESIRES, Batch
+
+
+class Policy(nn.Module):
+    """Trunk, memory and heads."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(config)
+        self.norm = nn.LayerNorm(config.feature, elementwise_affine=False)
+        self.places = nn.Parameter(torch.zeros(config.max_anchors, config.feature))
+        self.wishes = nn.Linear(len(DESIRES) + 2, config.feature)
+        layer = nn.TransformerEncoderLayer(
+            config.feature, config.heads, 2 * config.feature, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.memory = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.out_norm = nn.LayerNorm(config.feature)
+        self.heads = Heads(config)
+
+    def forward(
+        self,
+        frames: UInt8[Tensor, "batch frames 6 rows columns"],
+        speed_mps: Float[Tensor, "batch anchors"],
+        speed_valid: Bool[Tensor, "batch anchors"],
+        desire: Float[Tensor, "batch anchors 8"],
+        traffic_right: Bool[Tensor, " batch"],
+    ) -> PolicyOutput:
+        """The answer at each anchor; anchor t sees frames t and t + 1 and the anchors before it.
+
+        Raises:
+            ConfigError: more anchors than the policy can remember.
+        """
+        batch, anchors = speed_mps.shape
+        if anchors > self.config.max_anchors:
+            raise ConfigError(
+                f"policy: expected at most {self.config.max_anchors} anchors, got {anchors}; cut shorter clips"
+            )
+        feature = self.norm(self.trunk(frames))
+        state = feature
+        if self.training and self.config.feature_noise_std > 0:
+            state = state + self.config.feature_noise_std * torch.randn_like(state)
+        side = torch.stack([traffic_right, ~traffic_right], -1).to(desire.dtype)
+        wishes = torch.cat([desire, side[:, None].expand(-1, anchors, -1)], -1)
+        state = state + self.places[:anchors] + self.wishes(wishes.to(state.dtype))
+        causal = nn.Transformer.generate_square_subsequent_mask(anchors, device=state.device, dtype=state.dtype)
+        state = self.out_norm(self.memory(state, mask=causal, is_causal=True))
+        told = speed_valid
+        if self.training:
+            told = told & (torch.rand(batch, 1, device=told.device) >= self.config.speed_dropout)
+        elif self.config.speed_dropout >= 1:
+            told = torch.zeros_like(told)
+        answer: PolicyOutput = self.heads(state, feature, speed_mps, told)
+        return answer
+
+    def answer(self, batch: Batch) -> PolicyOutput:
+        """The answer to a batch as it comes from the loader."""
+        device = self.places.device
+        return self(
+            torch.from_numpy(batch.frames).to(device, non_blocking=True),
+            torch.from_numpy(batch.speed_now_mps).to(device),
+            torch.from_numpy(batch.speed_now_valid).to(device),
+            torch.from_numpy(batch.desire).to(device),
+            torch.from_numpy(batch.traffic_right).to(device),
+        )
+
+
+def parameters_of(policy: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(parameter.numel() for parameter in policy.parameters())

@@ -1,0 +1,144 @@
+"""`dojo demo`: the whole road on a simulated fleet, from videos to a page that says how good the model is.
+
+In: nothing. Out: a folder with the fleet's recordings, a dataset, a trained model, `report.html`, `report.json` and
+`run.json`.
+Idea: the same verbs that serve a customer's clips, called one after the other; the fleet writes the files that a real
+car writes, so nothing on the way knows that it was simulated. Each stage keeps what is done, so a demo that was
+interrupted goes on where it was.
+Not here: any stage.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from dojo.curate import CurateConfig
+from dojo.errors import ConfigError
+from dojo.recipes import curate, evaluate, ingest, simulate, train
+from dojo.recipes.run import Outcome, read_record, record, write_record
+from dojo.recipes.train import TrainRun
+from dojo.world.fleet import FleetConfig
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """The whole road on a simulated fleet.
+
+    Args:
+        out: folder for everything.
+        fleet: the simulated fleet.
+        curate: how drives are cut into clips.
+        train: the recipe; its dataset and folder are set by the demo.
+        videos_of_each: how many failures, typical and best clips the report shows.
+    """
+
+    out: Path = Path("runs/demo")
+    fleet: FleetConfig = field(default_factory=FleetConfig)
+    curate: CurateConfig = field(default_factory=CurateConfig)
+    train: TrainRun = field(default_factory=train.tiny)
+    videos_of_each: int = 2
+
+
+CONFIG = DemoRun
+CONFIGS = {"demo": DemoRun}
+
+
+@dataclass(frozen=True)
+class _Stage:
+    verb: str
+    came_in: str
+    call: Callable[[], Outcome]
+    says: Callable[[Outcome], str]
+    read_next: str
+
+
+def _claim(config: DemoRun) -> None:
+    """Write the record of this demo, or refuse a folder that holds another one."""
+    wanted = record("demo", config, seed=config.train.train.seed)
+    path = config.out / "run.json"
+    if path.exists():
+        earlier = read_record(path)
+        if earlier.verb != "demo" or earlier.config != wanted.config:
+            raise ConfigError(
+                f"{config.out}: expected an empty folder or an unfinished demo with the same configuration, got one "
+                f"of verb {earlier.verb!r} with another configuration; remove the folder or choose another with --out"
+            )
+    write_record(config.out, wanted)
+
+
+def _stages(config: DemoRun, console: Console) -> list[_Stage]:
+    fleet, data, model = config.out / "fleet", str(config.out / "dataset"), config.out / "train"
+    training = config.train.into(dataset=data, out=model)
+    return [
+        _Stage(
+            "simulate",
+            f"seed {config.fleet.seed}",
+            lambda: simulate.run(simulate.SimulateRun(out=fleet, fleet=config.fleet), console),
+            lambda o: f"{o.facts['vehicles']} vehicles, {o.facts['video_minutes']:.0f} min of video",
+            "src/dojo/world/fleet.py",
+        ),
+        _Stage(
+            "ingest",
+            "TeslaCam folders",
+            lambda: ingest.run(ingest.IngestConfig(source=fleet, dataset=data), console),
+            lambda o: f"{o.facts['drives']} drives stored, {o.facts['refused']} refused",
+            "src/dojo/fleet/gates.py",
+        ),
+        _Stage(
+            "curate",
+            "drives",
+            lambda: curate.run(curate.CurateRun(dataset=data, curate=config.curate), console),
+            lambda o: ", ".join(f"{count} {split}" for split, count in o.facts["splits"].items()) + " clips",
+            "src/dojo/curate/split.py",
+        ),
+        _Stage(
+            "train",
+            "train clips",
+            lambda: train.run(training, console),
+            lambda o: f"{o.facts['samples']:,} samples learned, {o.facts['parameters'] / 1e6:.2f} M parameters",
+            "src/dojo/model/policy.py",
+        ),
+        _Stage(
+            "evaluate",
+            "validation clips",
+            lambda: evaluate.run(
+                evaluate.EvaluateRun(run=model, out=config.out, videos_of_each=config.videos_of_each), console
+            ),
+            lambda o: "report on roads and vehicles never trained on",
+            "src/dojo/evaluate/open_loop.py",
+        ),
+    ]
+
+
+def _peak_memory_gb() -> float:
+    """The largest resident memory of this process and of the largest of its children, added; Linux counts KiB."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024 / 1e9
+
+
+def run(config: DemoRun, console: Console) -> Outcome:
+    """Every stage in turn, one line each: what came in, what went out, seconds, the file to read next."""
+    _claim(config)
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    outcome = Outcome({}, "")
+    for number, stage in enumerate(_stages(config, console), start=1):
+        began = time.monotonic()
+        outcome = stage.call()
+        seconds[stage.verb] = round(time.monotonic() - began, 1)
+        console.print(
+            f"{number} {stage.verb:<9} {stage.came_in} -> {stage.says(outcome)}, {seconds[stage.verb]:.0f} s; "
+            f"read {stage.read_next}",
+            highlight=False,
+        )
+    page = config.out / "report.html"
+    facts = {**outcome.facts, "seconds": seconds, "peak_memory_gb": round(_peak_memory_gb(), 2)}
+    total = time.monotonic() - started
+    return Outcome(facts, Group(outcome.table, Text(f"{total / 60:.1f} minutes in all. Open {page}")))

@@ -1,0 +1,177 @@
+"""`dojo train tiny | small | medium | large`: a policy learns from the training clips of a dataset.
+
+In: a curated dataset. Out: a run folder with `run.json`, checkpoints and curves.
+Idea: a recipe is a function that returns the whole configuration; every field of it is a flag.
+Not here: the policy (`model/`), the loop (`train/`), the order of samples (`load/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Table
+
+from dojo.errors import CheckpointError, ConfigError
+from dojo.load.loader import LoadConfig, Loader, LoaderState
+from dojo.load.source import cameras_of
+from dojo.model import config as sizes
+from dojo.model.config import PolicyConfig
+from dojo.model.policy import Policy, parameters_of
+from dojo.recipes.run import Outcome, read_record, record, write_record
+from dojo.records import Batch
+from dojo.store.dataset import Dataset
+from dojo.train import checkpoint
+from dojo.train.optimise import OptimiseConfig
+from dojo.train.train import PlainState, TrainConfig
+from dojo.train.train import train as train_policy
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """Train a policy.
+
+    Args:
+        dataset: folder or object-store URI of a curated dataset.
+        out: folder of the run.
+        device: `auto` takes a GPU where there is one.
+    """
+
+    dataset: str = "runs/data"
+    out: Path = Path("runs/train")
+    device: str = "auto"
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def into(self, *, dataset: str, out: Path) -> TrainRun:
+        """The same recipe on another dataset, into another folder."""
+        return replace(self, dataset=dataset, out=out)
+
+
+def tiny() -> TrainRun:
+    """About 1 M parameters: minutes on two CPU cores; what the demo trains."""
+    return TrainRun(policy=sizes.tiny())
+
+
+def small() -> TrainRun:
+    """Size S, about 3 M parameters."""
+    return TrainRun(
+        policy=sizes.small(), train=TrainConfig(steps=20_000, optimise=OptimiseConfig(1e-3, warmup_steps=500))
+    )
+
+
+def medium() -> TrainRun:
+    """Size M, about 12 M parameters: one GPU."""
+    return TrainRun(
+        policy=sizes.medium(), train=TrainConfig(steps=100_000, optimise=OptimiseConfig(6e-4, warmup_steps=1000))
+    )
+
+
+def large() -> TrainRun:
+    """Size L, about 40 M parameters: one large GPU."""
+    return TrainRun(
+        policy=sizes.large(), train=TrainConfig(steps=200_000, optimise=OptimiseConfig(4e-4, warmup_steps=2000))
+    )
+
+
+CONFIG = TrainRun
+CONFIGS = {"tiny": tiny, "small": small, "medium": medium, "large": large}
+
+
+@dataclass(frozen=True)
+class Judgeable:
+    """A trained policy with its averaged weights, and the hash of the checkpoint they come from."""
+
+    policy: Policy
+    sha256: str
+    step: int
+
+
+def load_policy(folder: Path) -> Judgeable:
+    """The policy of a training run, from its newest whole checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it belongs to another policy.
+    """
+    config = TypeAdapter(TrainRun).validate_python(read_record(folder / "run.json").config).policy
+    found = checkpoint.newest(folder / "checkpoints")
+    if found is None:
+        raise CheckpointError(f"{folder}: expected a checkpoint, found none that is whole; run dojo train first")
+    policy = Policy(config)
+    try:
+        policy.load_state_dict(found.state["model"] | found.state["averages"])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{found.path}: expected the policy of {folder / 'run.json'}, got another: {error}"
+        ) from error
+    return Judgeable(policy, found.sha256, found.step)
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=wanted).device
+    except RuntimeError as error:
+        raise ConfigError(f"device: expected auto, cpu or a GPU of this machine, got {wanted!r}: {error}") from error
+
+
+def _claim(config: TrainRun, dataset_version: str) -> None:
+    """Write `run.json`, or refuse a folder whose run was configured otherwise."""
+    wanted = record("train", config, dataset_version=dataset_version, seed=config.train.seed)
+    path = config.out / "run.json"
+    if path.exists():
+        earlier = read_record(path)
+        if (earlier.config, earlier.dataset_version) != (wanted.config, wanted.dataset_version):
+            raise ConfigError(
+                f"{config.out}: expected an empty folder or the same run to go on with, got a run with another "
+                "configuration or dataset version; choose another folder with --out, or repeat it with dojo rerun"
+            )
+        return
+    write_record(config.out, wanted)
+
+
+def run(config: TrainRun, console: Console) -> Outcome:
+    """Train to the last step, going on where an interrupted run of the same configuration stopped."""
+    dataset = Dataset.open(config.dataset)
+    clips = dataset.clips(split="train")
+    if not clips:
+        raise ConfigError(
+            f"{config.dataset}: expected training clips, found none; run dojo curate first, with --curate.force-split "
+            "train for a single recording"
+        )
+    _claim(config, dataset.version)
+    device = _device(config.device)
+    torch.manual_seed(config.train.seed)
+    policy = Policy(config.policy).to(device)
+    cameras = cameras_of(dataset.drives())
+    loader = Loader(clips, cameras, dataset, config.load, dataset.version)
+
+    def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
+        first = LoaderState.from_json(state) if state else None
+        return ((batch, after.as_json()) for batch, after in loader.batches(first))
+
+    result = train_policy(policy, batches, config.train, config.out, console)
+    facts = {
+        "run": str(config.out),
+        "clips": len(clips),
+        "parameters": parameters_of(policy),
+        "steps": result.steps,
+        "samples": result.samples,
+        "seconds": round(result.seconds, 1),
+        "losses": result.losses,
+        "checkpoint": str(result.checkpoint),
+        "checkpoint_sha256": result.sha256,
+        "device": str(device),
+    }
+    table = Table("what", "how much", title="training", title_justify="left")
+    for name, value in facts.items():
+        table.add_row(
+            name, ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        )
+    return Outcome(facts, table)

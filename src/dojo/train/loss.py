@@ -1,0 +1,152 @@
+"""The loss: how far a policy's answer is from what was driven.
+
+In: an answer of the policy and the targets of a batch. Out: one number per head, and their weighted sum.
+Idea: winner takes all. The hypothesis nearest to the driven path over its whole length answers for it with a Laplace
+likelihood; the others learn a little, so that none dies; the logits learn which one it was. Errors are measured in
+units of their usual spread at that time, so that ten metres at 10 s weigh like a decimetre at once. Nearest is
+decided by distance and not, as in OP-Deepdive (arXiv 2206.08176), by the bearing of the end point, which lets x
+swamp y.
+Not here: the answer itself (`model/heads.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from dojo.errors import ConfigError
+from dojo.records import TRAJECTORY_TIMES_S, Batch
+
+
+class Answer(Protocol):
+    """What the loss reads of a policy's answer; axes as in `model.heads.PolicyOutput`."""
+
+    @property
+    def position_m(self) -> Tensor: ...  # noqa: D102
+    @property
+    def log_scale(self) -> Tensor: ...  # noqa: D102
+    @property
+    def logits(self) -> Tensor: ...  # noqa: D102
+    @property
+    def action(self) -> Tensor: ...  # noqa: D102
+    @property
+    def action_log_scale(self) -> Tensor: ...  # noqa: D102
+    @property
+    def ego_rates(self) -> Tensor: ...  # noqa: D102
+    @property
+    def ego_rates_log_scale(self) -> Tensor: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts.
+
+    Args:
+        plan, choice, action, ego_rates: weights of the heads' losses.
+        others: weight of the mean loss of the hypotheses that did not win. Source: the relaxed winner-takes-all of
+            Rupprecht et al. 2017 (arXiv 1612.00197), with 0.05.
+        distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
+            samples that it has declared uncertain.
+    """
+
+    plan: float = 1.0
+    choice: float = 0.2
+    action: float = 0.1
+    ego_rates: float = 0.1
+    others: float = 0.05
+    distance: float = 1.0
+
+    def __post_init__(self) -> None:
+        wrong = {name: value for name, value in vars(self).items() if not 0 <= value < float("inf")}
+        if wrong:
+            raise ConfigError(f"loss: expected weights that are finite and not negative, got {wrong}")
+
+
+Targets = dict[str, Tensor]
+
+
+def targets_of(batch: Batch, device: torch.device) -> Targets:
+    """The targets of a batch as tensors; what is not valid is zero and marked."""
+
+    def on_device(name: str) -> Tensor:
+        return torch.from_numpy(getattr(batch, name)).to(device)
+
+    valid = on_device("valid")
+    position = torch.where(valid[..., None], on_device("position_m"), 0.0)
+    action = torch.stack([on_device("curvature_per_m"), on_device("acceleration_mps2")], -1)
+    action_valid = on_device("action_valid")
+    return {
+        "position_m": position,
+        "valid": valid,
+        "action": torch.where(action_valid[..., None], action, 0.0),
+        "action_valid": action_valid,
+        "ego_rates": torch.nan_to_num(on_device("ego_rates")),
+        "ego_valid": valid[..., 0],
+    }
+
+
+def usual_spread_m(device: torch.device) -> Float[Tensor, "33 3"]:
+    """The unit in which errors count at each time, for x, y and z.
+
+    Assumed: what is left to predict once speed and lane are known: a speed that changes by some 0.4 m/s2, a lateral
+    position within decimetres near and some metres far, a slope of a per cent.
+    """
+    t = torch.tensor(TRAJECTORY_TIMES_S, dtype=torch.float32, device=device)
+    return torch.stack([0.3 + 0.3 * t + 0.1 * t**2, 0.1 + 0.1 * t + 0.06 * t**2, 0.1 + 0.1 * t], -1)
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def _laplace(error: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log likelihood of a Laplace distribution, without its constant log 2."""
+    return error.abs() * torch.exp(-log_scale) + log_scale
+
+
+def plan_losses(
+    position_m: Float[Tensor, "batch anchors hypotheses 33 3"],
+    log_scale: Float[Tensor, "batch anchors hypotheses 33 3"],
+    logits: Float[Tensor, "batch anchors hypotheses"],
+    target_m: Float[Tensor, "batch anchors 33 3"],
+    valid: Bool[Tensor, "batch anchors 33"],
+    config: LossConfig,
+) -> tuple[Tensor, Tensor]:
+    """Loss of the plan and of the choice between hypotheses."""
+    spread = usual_spread_m(position_m.device)
+    error = position_m - target_m[:, :, None]
+    mask = valid[:, :, None, :, None].to(error.dtype)
+    count = 3 * mask.sum((-1, -2)).clamp(min=1)
+    distance = ((error.abs() / spread) * mask).sum((-1, -2)) / count
+    likelihood = ((_laplace(error, log_scale) - spread.log()) * mask).sum((-1, -2)) / count
+    judged = valid.any(-1)
+    winner = distance.detach().argmin(-1, keepdim=True)
+    both = likelihood + config.distance * distance
+    won = both.gather(-1, winner)[..., 0]
+    plan = (1 - config.others) * won + config.others * both.mean(-1)
+    choice = functional.cross_entropy(logits.flatten(0, 1), winner.flatten(), reduction="none").view_as(won)
+    return _mean(plan, judged), _mean(choice, judged)
+
+
+def loss_of(answer: Answer, targets: Targets, config: LossConfig) -> dict[str, Tensor]:
+    """The loss of each head by name, and `total`, their weighted sum."""
+    plan, choice = plan_losses(
+        answer.position_m.float(),
+        answer.log_scale.float(),
+        answer.logits.float(),
+        targets["position_m"],
+        targets["valid"],
+        config,
+    )
+    action = _mean(
+        _laplace(answer.action - targets["action"], answer.action_log_scale).mean(-1), targets["action_valid"]
+    )
+    rates_error = answer.ego_rates - targets["ego_rates"]
+    rates = _mean(_laplace(rates_error, answer.ego_rates_log_scale).mean(-1), targets["ego_valid"])
+    total = config.plan * plan + config.choice * choice + config.action * action + config.ego_rates * rates
+    return {"total": total, "plan": plan, "choice": choice, "action": action, "ego_rates": rates}
