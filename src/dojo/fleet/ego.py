@@ -3,7 +3,7 @@
 In: telemetry with speed, a source of turning (yaw rate, else heading, else steering), and GNSS fixes where there are
 any. Out: poses 25 times a second, with the covariance of (east, north, yaw).
 Idea: what a policy learns is the shape of the next ten seconds, which speed and turn rate give to centimetres; GNSS
-only says where on earth it was, and its errors wander slowly, so a fix weighs as little as its correlation time demands.
+only says where on earth it was, and its errors wander slowly, so a fix weighs as little as its correlation time asks.
 Sensors are wrong in ways that stay (tyre radius, gyroscope offset, understeer, compass offset), so these are states
 too: without a reference their uncertainty shows in the covariance, with one they are learned.
 The motion is planar: z, roll and pitch are zero. That is what a path drawn on the road ahead needs, as long as the
@@ -37,14 +37,14 @@ _WANDER = {
     SPEED_SCALE: 1e-4,
     TURN_OFFSET: 1e-5,
     TURN_SCALE: 1e-4,
-    HEADING_OFFSET: 1e-3,
+    HEADING_OFFSET: 3e-3,
 }
 _NEVER_CERTAIN = 1e-6  # per step: keeps every predicted covariance invertible
 
 # Measurement noise. Assumed, and checked against recorded poses in tests/fleet/test_ego.py.
 _SPEED_NOISE_MPS, _SPEED_SCALE_SIGMA = 0.1, 0.01  # scale: tyre wear and pressure
 _TURN_NOISE_SHARE = 0.03  # tyre slip: part of the turn rate itself
-_HEADING_NOISE_RAD, _HEADING_NOISE_MPS, _HEADING_OFFSET_SIGMA_RAD = 0.004, 0.02, 0.02
+_HEADING_OFFSET_SIGMA_RAD = 0.02
 # 2.5 m circular error of a good single-frequency receiver (u-blox NEO-M8 data sheet, table 1) is 2.1 m per axis.
 _FIX_NOISE_M = 2.1
 # Assumed: atmosphere and the receiver's own filter move its error over this time; fixes in between repeat each other.
@@ -226,8 +226,7 @@ class _Filter:
         row[YAW], row[YAW_RATE], row[HEADING_OFFSET] = 1.0, late_s, 1.0
         residual = self._seen.heading.value[step] - row @ self.mean
         wrapped = (residual + math.pi) % (2 * math.pi) - math.pi
-        by_speed = _HEADING_NOISE_MPS / max(abs(self.mean[SPEED]), 1.0)
-        self._gated("heading", row, wrapped, _HEADING_NOISE_RAD**2 + by_speed**2)
+        self._gated("heading", row, wrapped, self._seen.heading_noise_rad**2)
 
     def _fix(self, step: int) -> None:
         """Both coordinates or neither; judged by the error of one fix, weighed by how many share that error."""

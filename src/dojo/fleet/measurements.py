@@ -24,14 +24,17 @@ STEP_S = 0.04
 MAX_GAP_S = 1.0
 """Longer without speed and the motion is not known. Assumed: within a second a car changes speed by a few m/s."""
 
-UNDERSTEER_RAD_PER_MPS2 = 0.0035
+UNDERSTEER_RAD_PER_MPS2 = 0.004
 """Road-wheel angle that a car needs per m/s² of lateral acceleration, beyond what geometry asks. Assumed: 2 degrees per
 g, usual for passenger cars; the scale of a steering source is therefore taken to be uncertain by 15 %."""
 
 _REVERSE = float(Telemetry.GEARS.index("reverse"))
 _STANDSTILL_MPS = 0.03
 _HEADING_MIN_SPEED_MPS = 1.0  # a receiver's heading is its direction of travel: below this speed it is noise
-_HEADING_DENSE_HZ = 5.0  # rarer headings cannot say how sharply a car turned: then steering is used as well
+# Headings say how sharply a car turned if a line through half a second of them has a slope this certain; else steering
+# is used as well. Assumed: as good as the gyroscope below.
+_SHARP_RADPS, _SHARP_WINDOW_S, _SHARP_SAMPLES = 0.005, 0.5, 3
+_HEADING_NOISE_RAD = (0.0005, 0.05)  # bounds of what is believed about it
 _HEADING_ENOUGH_HZ = 0.9
 _REPEAT_S = 0.5  # a value that has not changed for this long is a new measurement all the same
 _FAR_M = 100_000.0  # a fix this far from the others is none
@@ -71,6 +74,7 @@ class Measurements:
 
     Args:
         speed_mps: interpolated; only to judge by and to start from.
+        heading_noise_rad: from one heading to the next; how wrong they all may be is a state of the filter.
         fix_rate_hz: fixes per second, as often as they change.
         standstill: steps at which the vehicle stands.
         signals: names of what went in.
@@ -82,6 +86,7 @@ class Measurements:
     speed: Binned
     turn: TurnSource | None
     heading: Binned
+    heading_noise_rad: float
     east: Binned
     north: Binned
     fix_rate_hz: float
@@ -147,10 +152,19 @@ def measure(
     speed = _signed_speed(telemetry)
     speed_mps = speed.at(timestamps_ns, max_gap_s=MAX_GAP_S)[0]
     moving = np.abs(speed_mps) >= _HEADING_MIN_SPEED_MPS
-    heading = _bin(_fresh(_unwrapped(telemetry.heading_rad)), timestamps_ns)
+    fresh = _fresh(_unwrapped(telemetry.heading_rad))
+    heading = _bin(fresh, timestamps_ns)
     heading = replace(heading, there=heading.there & moving)
+    heading_noise_rad = _noise(fresh, np.abs(speed.at(fresh.timestamps_ns)[0]) >= _HEADING_MIN_SPEED_MPS)
     turn, turn_signal = _turn_source(
-        telemetry, timestamps_ns, speed_mps, heading, moving, wheelbase_m, steering_ratio, understeer_rad_per_mps2
+        telemetry,
+        timestamps_ns,
+        speed_mps,
+        heading,
+        heading_noise_rad,
+        wheelbase_m,
+        steering_ratio,
+        understeer_rad_per_mps2,
     )
     east, north, origin, rate_hz = _fixes(telemetry, timestamps_ns)
     used = (
@@ -166,6 +180,7 @@ def measure(
         _bin(speed, timestamps_ns),
         turn,
         heading,
+        heading_noise_rad,
         east,
         north,
         rate_hz,
@@ -188,21 +203,24 @@ def _turn_source(
     timestamps_ns: Int64[np.ndarray, " n"],
     speed_mps: Float64[np.ndarray, " n"],
     heading: Binned,
-    moving: Bool[np.ndarray, " n"],
+    heading_noise_rad: float,
     wheelbase_m: float | None,
     steering_ratio: float | None,
     understeer: float,
 ) -> tuple[TurnSource | None, str]:
-    """The best source of turning: yaw rate, else None where headings are dense, else steering."""
+    """The best source of turning: yaw rate, else None where headings are sharp enough, else steering."""
     if telemetry.yaw_rate_radps.valid.any():
         # Assumed: an automotive or phone gyroscope: 0.3 degrees/s offset, 1 % scale, vibration on top.
         measured = _bin(telemetry.yaw_rate_radps, timestamps_ns)
         return TurnSource(measured, np.ones(len(timestamps_ns)), 0.005, 0.005, 0.01), "yaw_rate_radps"
-    moving_s = max(float(moving.sum()) * STEP_S, STEP_S)
-    dense = heading.there.sum() >= _HEADING_DENSE_HZ * moving_s
+    moving = np.abs(speed_mps) >= _HEADING_MIN_SPEED_MPS
+    heading_hz = float(heading.there.sum()) / max(float(moving.sum()) * STEP_S, STEP_S)
+    samples = max(heading_hz * _SHARP_WINDOW_S, 1e-3)
+    slope_radps = heading_noise_rad * np.sqrt(12.0 / samples) / _SHARP_WINDOW_S
+    sharp = samples >= _SHARP_SAMPLES and slope_radps <= _SHARP_RADPS
     steering = telemetry.steering_wheel_angle_rad
     can_steer = steering.valid.any() and wheelbase_m is not None and steering_ratio is not None
-    if can_steer and not dense:
+    if can_steer and not sharp:
         assert wheelbase_m is not None
         assert steering_ratio is not None
         gain = speed_mps / (wheelbase_m + understeer * speed_mps**2)
@@ -210,13 +228,13 @@ def _turn_source(
         measured = replace(measured, value=gain * np.tan(measured.value / steering_ratio))
         # Assumed: the wheel is mounted or zeroed to 1 degree; tyres and road crown make up the rest.
         return TurnSource(measured, gain, 0.005, 0.02 / steering_ratio, 0.15), "steering_wheel_angle_rad"
-    if heading.there.sum() < _HEADING_ENOUGH_HZ * moving_s and moving.any():
+    if heading_hz < _HEADING_ENOUGH_HZ and moving.any():
         raise RecordingError(
             "no_turn_rate",
             f"expected yaw rate, heading at {_HEADING_ENOUGH_HZ:g} Hz, or steering with wheelbase and steering ratio, "
-            f"got headings at {heading.there.sum() / moving_s:.2g} Hz, {int(steering.valid.sum())} steering samples, "
+            f"got headings at {heading_hz:.2g} Hz, {int(steering.valid.sum())} steering samples, "
             f"wheelbase {wheelbase_m}, steering ratio {steering_ratio}; declare what the vehicle has",
-            {"heading_hz": float(heading.there.sum() / moving_s), "steering_samples": float(steering.valid.sum())},
+            {"heading_hz": heading_hz, "steering_samples": float(steering.valid.sum())},
         )
     return None, ""
 
@@ -262,6 +280,15 @@ def _fresh(signal: Signal) -> Signal:
     changed = np.diff(signal.values, prepend=np.nan) != 0
     changed |= np.diff(signal.timestamps_ns // round(_REPEAT_S * 1e9), prepend=0) != 0
     return Signal.measured(signal.timestamps_ns[changed], signal.values[changed])
+
+
+def _noise(angle: Signal, moving: Bool[np.ndarray, " n"]) -> float:
+    """Standard deviation from sample to sample: of second differences, in which steady turning cancels."""
+    if moving.sum() < 5:
+        return _HEADING_NOISE_RAD[1]
+    # 1.4826 makes a median absolute value a standard deviation; white noise has second differences of variance 6.
+    sigma = 1.4826 / np.sqrt(6.0) * float(np.median(np.abs(np.diff(angle.values[moving], 2))))
+    return float(np.clip(sigma, *_HEADING_NOISE_RAD))
 
 
 def _bin(signal: Signal, timestamps_ns: Int64[np.ndarray, " n"]) -> Binned:
