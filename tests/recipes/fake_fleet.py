@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from dojo.errors import RecordingError
+from dojo.errors import ConfigError, RecordingError
 from dojo.fleet.readers.reader import Reading, Recording, drive_id_of, source_file
 from dojo.geometry import Camera
 from dojo.recipes.ingest import IngestConfig, as_json, ingest
 from dojo.recipes.receive import Gateway
 from dojo.records import CameraStream, Drive, EgoMotion, Frame, Provenance, Rejection, Signal, Telemetry
+from dojo.store.table import Table
 
 WIDTH, HEIGHT = 128, 64
 
@@ -46,6 +47,8 @@ def receive(recording: Recording) -> Reading:
             raise RecordingError("truncated", "expected 9 bytes, got 5; copy it again", {"size_bytes": 5.0})
         case "fail":
             raise ZeroDivisionError("nobody thought of this")
+        case "misdescribed":
+            raise ConfigError("expected a unit, got 'mph'")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "die once" if not (mark := recording.folder / "died").exists():
@@ -119,6 +122,13 @@ def _drive(recording: Recording, contents: dict[str, Any], part: int) -> Drive:
 
 
 def main(source: str, dataset: str, processes: str) -> None:
+    append = Table.append
+
+    def slowly(self: Table, rows: Any) -> None:
+        append(self, rows)
+        time.sleep(0.04)  # so that a kill at a random moment often falls between two steps of a commit
+
+    Table.append = slowly  # type: ignore[method-assign]
     print("ready", flush=True)
     report = ingest(IngestConfig(Path(source), dataset, processes=int(processes)), gateway=GATEWAY)
     print(json.dumps(as_json(report)), flush=True)

@@ -178,6 +178,7 @@ def test_a_bad_recording_is_refused_with_its_reason_and_never_stops_the_rest(
     }.items():
         fake.write(tmp_path / "stick", name, does=does)
     fake.write(tmp_path / "stick", "h", does="long")
+    fake.write(tmp_path / "stick", "k", does="misdescribed")
     fake.write(tmp_path / "stick", "i", cameras=["back"])
     fake.write(tmp_path / "stick", "j", frames=3, invalid=[0, 1, 2])
     report = take()
@@ -198,6 +199,7 @@ def test_a_bad_recording_is_refused_with_its_reason_and_never_stops_the_rest(
     assert refused["i"][0] == "no_camera"
     assert "expected camera front, the recording has back; name one of those with --cameras" in refused["i"][1]
     assert refused["j"][0] == "no_frames"
+    assert refused["k"][:2] == ("wrong_settings", "expected a unit, got 'mph'; then ingest again with --retry-refused")
     dataset = Dataset.open(str(tmp_path / "data"))
     assert set(dataset.rejections()) == set(report.refused)
     assert dataset.verify() == []
@@ -354,7 +356,7 @@ def test_the_report_shows_what_came_in_what_was_refused_and_why(take: Take, fake
     text = shown(report)
     for words in (
         "4 new: 2 stored, 0 there already",
-        "2 of 1 vehicles",
+        "2 drives, 1 vehicles",
         "truncated",
         "expected 9 bytes, got 5; copy it again",
         "spans left out of stored drives",
@@ -368,13 +370,15 @@ def test_the_report_shows_what_came_in_what_was_refused_and_why(take: Take, fake
     assert [item["where"] for item in facts["rejections"]] == ["b", "c", "front"]
 
 
-def test_progress_is_shown_where_there_is_a_console(
-    fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_is_shown_where_there_is_a_console(fake: ModuleType, tmp_path: Path) -> None:
     fake.write(tmp_path / "stick", "a")
-    monkeypatch.setattr("dojo.recipes.ingest.fleet_gateway", lambda: fake.GATEWAY)
     console = Console(width=120, force_terminal=True)
     with console.capture() as text:
-        outcome = run(IngestConfig(tmp_path / "stick", str(tmp_path / "data"), processes=1), console)
+        ingest(IngestConfig(tmp_path / "stick", str(tmp_path / "data"), processes=1), console, fake.GATEWAY)
     assert "1 of 1 recordings" in text.get()
-    assert outcome.facts["drives"] == 1
+
+
+def test_the_verb_reads_the_formats_of_the_fleet(tmp_path: Path) -> None:
+    (tmp_path / "stick").mkdir()
+    outcome = run(IngestConfig(tmp_path / "stick", str(tmp_path / "data")), Console(quiet=True))
+    assert (outcome.facts["found"], outcome.facts["drives"], outcome.facts["refused"]) == (0, 0, 0)

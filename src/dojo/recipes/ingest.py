@@ -31,13 +31,14 @@ from rich.table import Table
 
 from dojo.errors import ConfigError
 from dojo.fleet.readers.reader import Recording
-from dojo.recipes.receive import Gateway, Received, Receiver, fleet_gateway
+from dojo.recipes.receive import FLEET, Gateway, Received, Receiver
 from dojo.recipes.run import Outcome
 from dojo.recipes.workers import ATTEMPTS, Died, work_through
 from dojo.records import Rejection
 from dojo.store import Dataset, DriveWithVideo
 
 _SPOOL_PREFIX = "dojo-ingest-"
+_SHOWN_PER_GATE = 3
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def run(config: IngestConfig, console: Console) -> Outcome:
     return Outcome(as_json(report), render(report))
 
 
-def ingest(config: IngestConfig, console: Console | None = None, gateway: Gateway | None = None) -> IngestReport:
+def ingest(config: IngestConfig, console: Console | None = None, gateway: Gateway = FLEET) -> IngestReport:
     """Bring everything new below `source` into the dataset.
 
     Args:
@@ -134,7 +135,6 @@ def ingest(config: IngestConfig, console: Console | None = None, gateway: Gatewa
         StoreError: the dataset or the spool cannot be written; what was stored before is whole.
     """
     started = time.monotonic()
-    gateway = gateway or fleet_gateway()
     if not config.source.is_dir():
         raise ConfigError(f"ingest: expected a folder with recordings, {config.source} is none; check the path")
     dataset = Dataset.create(config.dataset)
@@ -192,7 +192,7 @@ def render(report: IngestReport) -> Group:
     speed = report.hours * 3600 / report.seconds if report.seconds else 0.0
     for what, how_much in (
         ("recordings", f"{report.found} new: {report.stored} stored, {report.duplicate} there already"),
-        ("drives", f"{report.drives} of {report.vehicles} vehicles"),
+        ("drives, vehicles", f"{report.drives} drives, {report.vehicles} vehicles"),
         ("hours, kilometres", f"{report.hours:.2f} h, {report.distance_km:.1f} km"),
         (
             "video",
@@ -339,11 +339,14 @@ def _progress(console: Console | None, recordings: Sequence[Recording]) -> Itera
 
 
 def _reasons(title: str, rejections: Sequence[Rejection]) -> Table:
-    """By gate: how many, and the first of them whole; no more, so that ten thousand files still fit a screen."""
-    table = Table("gate", "how many", "first of them", "why", title=title, title_justify="left")
+    """By gate: how many, and the first few of them whole, so that ten thousand files still fit a screen."""
+    table = Table("gate", "how many", "where", "why", title=title, title_justify="left")
     for gate, count in Counter(item.gate for item in rejections).most_common():
-        first = next(item for item in rejections if item.gate == gate)
-        table.add_row(gate, str(count), first.where, first.reason)
+        same = [item for item in rejections if item.gate == gate]
+        for place, item in enumerate(same[:_SHOWN_PER_GATE]):
+            table.add_row("" if place else gate, "" if place else str(count), item.where, item.reason)
+        if count > _SHOWN_PER_GATE:
+            table.add_row("", "", "...", f"{count - _SHOWN_PER_GATE} more; --json lists them all")
     return table
 
 

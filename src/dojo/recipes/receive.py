@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from dojo.errors import RecordingError, StoreError
+from dojo.errors import ConfigError, RecordingError, StoreError
+from dojo.fleet import gateway
 from dojo.fleet.readers.reader import Reading, Recording
 from dojo.geometry import MODEL_VIEW, Resampler
 from dojo.records import CameraStream, Drive, Frame, Rejection, VideoChunk
@@ -39,18 +40,8 @@ class Gateway:
     frames: Callable[[Recording, Drive, str], Iterator[Frame]]
 
 
-def fleet_gateway() -> Gateway:
-    """All formats and all checks of `dojo.fleet`."""
-    from dojo.fleet.gateway import find_recordings, receive
-
-    return Gateway(find_recordings, receive, _frames)
-
-
-def _frames(recording: Recording, drive: Drive, camera: str) -> Iterator[Frame]:
-    from dojo.fleet.readers import READERS
-
-    (reader,) = (reader for reader in READERS if reader.name == recording.reader)
-    return reader.frames(recording, drive, camera)
+FLEET = Gateway(gateway.find_recordings, gateway.receive, gateway.frames)
+"""All formats and all checks of `dojo.fleet`."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +159,8 @@ def rejection_for(error: Exception, where: str) -> Rejection:
     """The refusal that an error amounts to."""
     if isinstance(error, RecordingError):
         return Rejection(where, error.gate, error.message, tuple(sorted(error.figures.items())))
+    if isinstance(error, ConfigError):
+        return Rejection(where, "wrong_settings", f"{error}; then ingest again with --retry-refused")
     return Rejection(
         where,
         "reader_failed",

@@ -14,6 +14,8 @@ from rich.table import Table
 from dojo.store.dataset import Dataset
 from dojo.store.summary import Summary
 
+_VERSIONS_SHOWN = 5
+
 
 def describe(dataset: Dataset) -> Table:
     """One line for each thing that there is."""
@@ -48,8 +50,14 @@ def _lines(found: Summary, history: list[tuple[str, str]]) -> list[tuple[str, st
         ("clip tags", _counts(found.clip_tags)),
         ("refused, by gate", _counts(found.refused)),
         ("version", found.version),
-        ("versions", f"{found.versions}" + (f", first {history[0][1]}, last {history[-1][1]}" if history else "")),
+        ("versions", _latest(history)),
     ]
+
+
+def _latest(history: list[tuple[str, str]]) -> str:
+    """The newest versions, as `Dataset.open` takes them, with their times."""
+    lines = [f"{version} of {when}" for version, when in history[: -_VERSIONS_SHOWN - 1 : -1]]
+    return "\n".join([f"{len(history)}, the newest:", *lines])
 
 
 def _per_hour(found: Summary) -> str:

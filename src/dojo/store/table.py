@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import lance
@@ -99,8 +99,8 @@ class Table:
         self._lance.checkout_latest()
 
     def versions(self) -> list[tuple[int, datetime]]:
-        """Number and time of each version that still exists, oldest first."""
-        return [(int(entry["version"]), entry["timestamp"]) for entry in self._lance.versions()]
+        """Number and time (UTC) of each version that still exists, oldest first."""
+        return [(int(entry["version"]), entry["timestamp"].astimezone(UTC)) for entry in self._lance.versions()]
 
     def count(self) -> int:
         """Number of rows."""
