@@ -5,32 +5,35 @@ Idea: one architecture for all sizes, so that a scaling study changes numbers an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
 from dojo.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """The shape of a policy.
+    """The shape of a policy; the defaults are `tiny`.
 
     Args:
         widths: channels of the four stages of the trunk: patches of 4 x 4, then three halvings, 32-fold in all.
         depths: residual blocks in each stage.
-        feature: length of the vector that stands for one pair of frames. Source for 512: openpilot's `hidden_state`.
-        layers, heads: of the causal transformer over the features.
-        hidden: width of the head's two hidden layers.
+        feature: length of the vector that stands for one pair of frames. Source of 512: openpilot's `hidden_state`.
+        width, layers, heads: of the causal transformer over the features.
+        hidden: width of the two hidden layers before the outputs.
         max_anchors: longest history, in anchors.
-        hypotheses: futures per answer. Source: openpilot's plan has five.
-        speed_dropout: share of training clips that are not told the speed; 1 turns the input off. A policy that may
+        hypotheses: futures per answer. Source of 5: openpilot's plan.
+        speed_dropout: share of training clips that are not told the speed; 1 turns that input off. A policy that may
             always look at its speed learns to keep it (Codevilla et al. 2019, arXiv 1904.08980).
-        feature_noise_std: white noise on the normalised feature in training, the information bottleneck. A noise of
-            0.42 leaves 512 features 512/2 log2(1 + 1/0.42^2) = 700 bits (arXiv 2504.19077 names about 700 bits).
+        feature_noise_std: white noise on the normalised feature in training, the information bottleneck. Each element
+            of unit variance then carries at most 1/2 log2(1 + 1/std^2) bits: with 0.42, 512 of them carry 700 bits,
+            the figure of arXiv 2504.19077.
     """
 
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     depths: tuple[int, int, int, int] = (0, 1, 1, 1)
     feature: int = 128
+    width: int = 128
     layers: int = 1
     heads: int = 4
     hidden: int = 192
@@ -41,9 +44,10 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         rules = (
-            ("widths", min(self.widths) >= 8 and all(w % 8 == 0 for w in self.widths), "multiples of 8"),
-            ("depths", min(self.depths) >= 0, "not negative"),
-            ("feature", self.feature >= self.heads and self.feature % self.heads == 0, "a multiple of heads"),
+            ("widths", len(self.widths) == 4 and all(w >= 8 and w % 8 == 0 for w in self.widths), "4 multiples of 8"),
+            ("depths", len(self.depths) == 4 and min(self.depths) >= 0, "4 numbers, none negative"),
+            ("feature", self.feature >= 8, "at least 8"),
+            ("width", self.heads >= 1 and self.width >= 8 and self.width % self.heads == 0, "a multiple of heads"),
             ("layers", self.layers >= 1, "at least 1"),
             ("hidden", self.hidden >= 8, "at least 8"),
             ("max_anchors", self.max_anchors >= 1, "at least 1"),
@@ -55,6 +59,25 @@ class PolicyConfig:
         if wrong:
             raise ConfigError("policy: " + "; ".join(wrong))
 
+    def as_json(self) -> dict[str, object]:
+        """Plain values, for the checkpoint."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(values: Mapping[str, object]) -> PolicyConfig:
+        """The configuration that `as_json` wrote.
+
+        Raises:
+            ConfigError: its fields are not those of this version.
+        """
+        expected = {field.name for field in fields(PolicyConfig)}
+        if set(values) != expected:
+            raise ConfigError(
+                f"policy: expected the fields {sorted(expected)}, got {sorted(values)}; the checkpoint was written by "
+                "another version of Dojo: use that version, or train again"
+            )
+        return PolicyConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})  # type: ignore[arg-type]
+
 
 def tiny() -> PolicyConfig:
     """About 1 M parameters: trains in minutes on two CPU cores."""
@@ -63,14 +86,14 @@ def tiny() -> PolicyConfig:
 
 def small() -> PolicyConfig:
     """Size S, about 3 M parameters."""
-    return PolicyConfig((40, 72, 120, 160), (1, 1, 1, 1), 256, 2, 4, 320, feature_noise_std=0.42)
+    return PolicyConfig((32, 56, 96, 144), (1, 1, 1, 1), 512, 192, 4, 4, 256, feature_noise_std=0.42)
 
 
 def medium() -> PolicyConfig:
     """Size M, about 12 M parameters."""
-    return PolicyConfig((64, 128, 232, 344), (1, 2, 2, 1), 512, 2, 8, 512, feature_noise_std=0.42)
+    return PolicyConfig((64, 128, 232, 352), (1, 2, 2, 1), 512, 320, 4, 8, 512, feature_noise_std=0.42)
 
 
 def large() -> PolicyConfig:
     """Size L, about 40 M parameters."""
-    return PolicyConfig((96, 200, 400, 608), (2, 3, 3, 2), 512, 4, 8, 1024, feature_noise_std=0.42)
+    return PolicyConfig((96, 200, 392, 608), (2, 3, 3, 2), 512, 512, 4, 8, 1024, feature_noise_std=0.42)

@@ -9,6 +9,8 @@ Not here: the loss and the optimiser (`train/`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -16,26 +18,32 @@ from torch import Tensor, nn
 from dojo.errors import ConfigError
 from dojo.model.config import PolicyConfig
 from dojo.model.heads import Heads, PolicyOutput
-from dojo.model.trunk import Trunk
-from dojo.records import DESIRES, Batch
+from dojo.model.temporal import Memory
+from dojo.model.trunk import FRAME_COLUMNS, FRAME_ROWS, Trunk
+from dojo.records import Batch
 
 
 class Policy(nn.Module):
-    """Trunk, memory and heads."""
+    """Trunk, memory and heads; first weights are a pure function of the configuration and the seed."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: PolicyConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(config)
-        self.norm = nn.LayerNorm(config.feature, elementwise_affine=False)
-        self.places = nn.Parameter(torch.zeros(config.max_anchors, config.feature))
-        self.wishes = nn.Linear(len(DESIRES) + 2, config.feature)
-        layer = nn.TransformerEncoderLayer(
-            config.feature, config.heads, 2 * config.feature, dropout=0.0, batch_first=True, norm_first=True
-        )
-        self.memory = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.out_norm = nn.LayerNorm(config.feature)
-        self.heads = Heads(config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.trunk = Trunk(config)
+            self.norm = nn.LayerNorm(config.feature, elementwise_affine=False)
+            self.memory = Memory(config)
+            self.heads = Heads(config)
+
+    @staticmethod
+    def from_json(values: Mapping[str, object]) -> Policy:
+        """A policy of the configuration that a checkpoint names, with its first weights."""
+        return Policy(PolicyConfig.from_json(values))
+
+    def as_json(self) -> dict[str, object]:
+        """The configuration, for the checkpoint."""
+        return self.config.as_json()
 
     def forward(
         self,
@@ -48,33 +56,31 @@ class Policy(nn.Module):
         """The answer at each anchor; anchor t sees frames t and t + 1 and the anchors before it.
 
         Raises:
-            ConfigError: more anchors than the policy can remember.
+            ConfigError: frames of another size or number, or more anchors than the policy can remember.
         """
         batch, anchors = speed_mps.shape
-        if anchors > self.config.max_anchors:
+        expected = (batch, anchors + 1, 6, FRAME_ROWS, FRAME_COLUMNS)
+        if frames.shape != expected:
             raise ConfigError(
-                f"policy: expected at most {self.config.max_anchors} anchors, got {anchors}; cut shorter clips"
+                f"policy: expected packed frames {expected} for {anchors} anchors, got {tuple(frames.shape)}; resample "
+                "them into MODEL_VIEW and hand in one frame more than anchors"
             )
-        feature = self.norm(self.trunk(frames))
-        state = feature
-        if self.training and self.config.feature_noise_std > 0:
-            state = state + self.config.feature_noise_std * torch.randn_like(state)
-        side = torch.stack([traffic_right, ~traffic_right], -1).to(desire.dtype)
-        wishes = torch.cat([desire, side[:, None].expand(-1, anchors, -1)], -1)
-        state = state + self.places[:anchors] + self.wishes(wishes.to(state.dtype))
-        causal = nn.Transformer.generate_square_subsequent_mask(anchors, device=state.device, dtype=state.dtype)
-        state = self.out_norm(self.memory(state, mask=causal, is_causal=True))
+        feature = self.norm(self.trunk(frames).float())
+        noisy = feature
         told = speed_valid
         if self.training:
             told = told & (torch.rand(batch, 1, device=told.device) >= self.config.speed_dropout)
+            if self.config.feature_noise_std > 0:
+                noisy = feature + self.config.feature_noise_std * torch.randn_like(feature)
         elif self.config.speed_dropout >= 1:
             told = torch.zeros_like(told)
+        state = self.memory(noisy, speed_mps, told, desire, traffic_right)
         answer: PolicyOutput = self.heads(state, feature, speed_mps, told)
         return answer
 
     def answer(self, batch: Batch) -> PolicyOutput:
         """The answer to a batch as it comes from the loader."""
-        device = self.places.device
+        device = self.memory.places.device
         return self(
             torch.from_numpy(batch.frames).to(device, non_blocking=True),
             torch.from_numpy(batch.speed_now_mps).to(device),
