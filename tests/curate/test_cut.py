@@ -194,3 +194,9 @@ def test_the_side_of_traffic_is_a_tag(make_drive, made, paths):
 def test_a_configuration_that_cannot_work_lists_everything_that_is_wrong():
     with pytest.raises(ConfigError, match=r"anchors_per_clip must be at least 1, got 0; validation_share must be"):
         CurateConfig(anchors_per_clip=0, validation_share=1.0)
+
+
+def test_the_tag_of_a_drive_outweighs_the_default_side(make_drive, made, paths):
+    drive = replace(make_drive(made(paths["straight"](10.0))), tags=("traffic_right",))
+    tags = cut(drive, CurateConfig(traffic_right=False))[0].tags
+    assert not {"traffic_left", "traffic_right"} & set(tags)

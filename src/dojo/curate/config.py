@@ -22,7 +22,7 @@ class CurateConfig:
         min_future_s: clips are dropped when an anchor knows less of its future than this.
         max_pose_gap_s: poses further apart than this are not interpolated between.
         actuator_delay_s: time from a command to its effect, for the curvature and acceleration targets.
-        traffic_right: traffic keeps right, unless a drive carries the tag `traffic_left`.
+        traffic_right: traffic keeps right in drives that carry neither of the tags `traffic_left` and `traffic_right`.
         tile_precision: geohash characters of a road tile; 6 is about 1.2 km x 0.6 km.
         validation_share: wanted share of validation among the clips that are not excluded.
         force_split: put every clip into this split instead, for recordings that are not to be trained and judged

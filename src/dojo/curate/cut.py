@@ -119,10 +119,11 @@ def _clip(
     config: CurateConfig,
 ) -> Clip | None:
     """One clip, or None where the vehicle backs up: the camera does not see where it goes."""
-    names = tags(shown, int(times_ns[0]), int(times_ns[-1]))
+    names = set(tags(shown, int(times_ns[0]), int(times_ns[-1])))
     if "reverse" in names:
         return None
-    left = "traffic_left" in drive.tags or not config.traffic_right
+    left = "traffic_left" in drive.tags or not (config.traffic_right or "traffic_right" in drive.tags)
+    names = {*names, *drive.tags} - {"traffic_left", "traffic_right"} | ({"traffic_left"} if left else set())
     reach_s = float((TRAJECTORY_TIMES_S * found.valid[-1]).max())
     return Clip(
         clip_id=_clip_id(drive, times_ns, config),
@@ -130,7 +131,7 @@ def _clip(
         vehicle_id=drive.vehicle_id,
         camera=config.camera,
         split="train",
-        tags=tuple(sorted({*names, *drive.tags, *(("traffic_left",) if left else ())})),
+        tags=tuple(sorted(names)),
         tiles=places.tiles(int(times_ns[0]), int(times_ns[-1]) + round(reach_s * 1e9)),
         weight=1.0,
         frame_indices=frames,

