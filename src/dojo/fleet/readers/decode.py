@@ -72,18 +72,18 @@ class VideoCheck:
     Args:
         timestamps_ns: when each frame is shown, in order, on the container's own clock; None for a raw stream,
             which has no clock.
+        length_ns: from the first frame to the end of the last; None where the container does not say.
         intact: False for frames that are damaged or lean on damaged ones.
         faults: the reasons, each a span of frames.
-        length_ns: from the first frame to the end of the last; None where the container does not say.
     """
 
     width_px: int
     height_px: int
     frame_count: int
     timestamps_ns: Int64[np.ndarray, " n"] | None
+    length_ns: int | None
     intact: Bool[np.ndarray, " n"]
     faults: tuple[Fault, ...]
-    length_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def check_video(path: Path) -> VideoCheck:
             f"({_first_reason(complaints)}); copy the file again from the vehicle",
             {"intact_share": share, "frames": len(intact)},
         )
-    return VideoCheck(*size, len(intact), index.timestamps_ns, intact, faults, index.length_ns)
+    return VideoCheck(*size, len(intact), index.timestamps_ns, index.length_ns, intact, faults)
 
 
 def read_frames(path: Path, timestamps_ns: Int64[np.ndarray, " n"], valid: Bool[np.ndarray, " n"]) -> Iterator[Frame]:
