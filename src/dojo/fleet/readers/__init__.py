@@ -1,8 +1,10 @@
 """One file per recording format; each knows one way in which vehicles write what they saw."""
 
+from dojo.fleet.readers.comma2k19 import Comma2k19Reader
+from dojo.fleet.readers.kitti_raw import KittiRawReader
 from dojo.fleet.readers.reader import Reader
 from dojo.fleet.readers.teslacam import TeslaCamReader
 
-READERS: tuple[Reader, ...] = (TeslaCamReader(),)
+READERS: tuple[Reader, ...] = (TeslaCamReader(), Comma2k19Reader(), KittiRawReader())
 
 __all__ = ["READERS"]
