@@ -1,0 +1,477 @@
+"""Draws what a vehicle's camera sees, with Panda3D: in software anywhere, with OpenGL where there is a GPU.
+
+In: a road, a camera, a look; where the ego is, who else is there, the time. Out: RGB pictures that agree with the
+camera model to a fraction of a pixel.
+Idea: drawn at twice the size and averaged down, because the software display has no anti-aliasing and lane lines are
+thin. Positions are taken relative to the ego before they become 32-bit floats. Paint and shadows are scaled by half
+a per cent towards the eye, which leaves their picture the same and their depth in front of the road: no z-fighting.
+The depth of each pixel rides along in the alpha channel (a texture looked up by eye depth), for weather that needs it.
+Not here: shapes (`scenery.py`, `bodies.py`), light and weather (`weather.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from panda3d import core
+
+from dojo.errors import ConfigError
+from dojo.geometry import Camera, Rigid
+from dojo.world import textures
+from dojo.world.bodies import Body, OtherVehicle, body
+from dojo.world.mesh import Mesh, grid
+from dojo.world.props import Material
+from dojo.world.road import Hills, Road
+from dojo.world.scenery import DETAIL_WITHIN_M, STRETCH_M, Scene, Scenery
+from dojo.world.surface import TILE_M
+from dojo.world.weather import FAR_M, Finish, Glow, Look, depth_code
+
+NEAR_M = 0.4
+REACH_M = 380.0
+"""Road and scenery are drawn this far along the road, land to `LAND_REACH_M`."""
+LAND_REACH_M = 460.0
+OVERLAY_SCALE = 0.995
+DISPLAYS = ("p3tinydisplay", "pandagl", "p3headlessgl")
+
+
+def stand(hills: Hills, x_m: float, y_m: float, yaw_rad: float) -> Rigid:
+    """`world_from_ego` of a vehicle that stands on the ground, level with it."""
+    east, north = hills.slope(x_m, y_m)
+    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
+    ahead, left = east * c + north * s, -east * s + north * c
+    place = np.array([x_m, y_m, float(hills.height_m(x_m, y_m))])
+    return Rigid.from_euler(math.atan(left), -math.atan(ahead), yaw_rad, place)
+
+
+class Renderer:
+    """Pictures of one drive; closes its window when closed or left as a context.
+
+    Args:
+        camera: without distortion. `seed`: of scenery and noise.
+        supersampling: pixels drawn per pixel, along each axis.
+        display: `p3tinydisplay` needs nothing; `p3headlessgl` needs EGL, `pandagl` needs a screen.
+
+    Raises:
+        ConfigError: a camera with distortion, an unknown display, or one that cannot be opened here.
+    """
+
+    def __init__(
+        self,
+        road: Road,
+        camera: Camera,
+        look: Look,
+        seed: int,
+        *,
+        supersampling: int = 2,
+        display: str = "p3tinydisplay",
+    ) -> None:
+        if any(camera.distortion):
+            raise ConfigError(f"renderer: expected a camera without distortion, got {camera.distortion}; rectify it")
+        self._road, self._camera, self._look = road, camera, look
+        self._scenery = Scenery(road, seed)
+        self._finish = Finish(look, camera, seed)
+        self._window = _Window(camera, supersampling, display)
+        self._textures = _make_textures(look, seed)
+        self._scene = self._window.scene
+        self._solid, self._overlay = self._scene.attach_new_node("solid"), self._scene.attach_new_node("overlay")
+        self._overlay.set_depth_write(False)
+        self._overlay.set_bin("fixed", 10)
+        self._sky = _sky(self._window.scene, look, seed)
+        if look.needs_depth:
+            _carry_depth(self._solid, self._overlay)
+        self._stretches: dict[tuple[int, int], _Placed] = {}
+        self._tiles: dict[tuple[int, int], _Placed] = {}
+        self._vehicles: dict[tuple[str, int], list[_Vehicle]] = {}
+        nodes = road.pose(np.arange(0.0, road.length_m, 4.0))
+        self._nodes = np.stack([nodes.x_m, nodes.y_m], -1)
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the window and everything in it back."""
+        self._window.close()
+        self._stretches.clear()
+        self._tiles.clear()
+        self._vehicles.clear()
+
+    def render(
+        self, ego_pose: Sequence[float], others: Sequence[OtherVehicle], time_s: float
+    ) -> UInt8[np.ndarray, "rows columns 3"]:
+        """The picture, RGB.
+
+        Args:
+            ego_pose: world x, y, yaw of the ego frame; z, pitch (nose down) and roll may follow, else the ego stands
+                on the ground.
+            time_s: decides blinkers, noise and rain; the same time gives the same picture.
+
+        Raises:
+            ConfigError: a pose of neither 3 nor 6 numbers.
+        """
+        world_from_ego = self._pose(ego_pose)
+        world_from_camera = world_from_ego @ self._camera.ego_from_camera
+        eye = world_from_camera.translation_m
+        self._window.look_along(world_from_camera.rotation)
+        self._show_surroundings(eye)
+        lit = [self._show(vehicle, slot, eye, time_s) for vehicle, slot in self._assign(others)]
+        picture, code = self._window.draw(self._look.needs_depth)
+        glows: list[Glow] = []
+        if self._look.headlights > 0:
+            camera_from_world = world_from_camera.inverse()
+            glows = [glow for vehicle, world in lit for glow in self._glows(vehicle, world, camera_from_world)]
+        return self._finish.apply(picture, code, glows, time_s)
+
+    def _pose(self, ego_pose: Sequence[float]) -> Rigid:
+        if len(ego_pose) == 3:
+            return stand(self._road.hills, *(float(value) for value in ego_pose))
+        if len(ego_pose) != 6:
+            raise ConfigError(f"renderer: expected a pose (x, y, yaw) or (x, y, yaw, z, pitch, roll), got {ego_pose}")
+        x, y, yaw, z, pitch, roll = (float(value) for value in ego_pose)
+        return Rigid.from_euler(roll, pitch, yaw, np.array([x, y, z]))
+
+    # Surroundings.
+
+    def _show_surroundings(self, eye: np.ndarray) -> None:
+        """Build, place and drop what is near: everything is placed relative to the eye."""
+        self._overlay.set_scale(OVERLAY_SCALE)  # about the eye, which is the scene's origin
+        s_m = 4.0 * int(np.argmin(((self._nodes - eye[:2]) ** 2).sum(-1)))
+        wanted: set[tuple[int, int]] = set()
+        last = self._scenery.stretches - 1
+        for number in range(max(0, int((s_m - REACH_M) / STRETCH_M)), min(last, int((s_m + REACH_M) / STRETCH_M)) + 1):
+            away_m = abs((number + 0.5) * STRETCH_M - s_m)
+            detail = sum(away_m > within for within in DETAIL_WITHIN_M)
+            wanted |= {(number, detail), (number, -1)}
+        for key in wanted - self._stretches.keys():
+            number, detail = key
+            made = self._scenery.surface(number, detail) if detail >= 0 else self._scenery.beside(number)
+            self._stretches[key] = self._place(made)
+        _keep(self._stretches, wanted, eye)
+        corner = np.floor((eye[:2] - LAND_REACH_M) / TILE_M).astype(int)
+        count = math.ceil(2 * LAND_REACH_M / TILE_M) + 1
+        tiles = {(int(corner[0]) + i, int(corner[1]) + j) for i in range(count) for j in range(count)}
+        for column, row in tiles - self._tiles.keys():
+            origin = (column * TILE_M, row * TILE_M, 0.0)
+            self._tiles[column, row] = self._place(Scene(origin, {"land": self._scenery.land(column, row)}, {}))
+        _keep(self._tiles, tiles, eye)
+
+    def _place(self, scene: Scene) -> _Placed:
+        nodes = []
+        for root, meshes in ((self._solid, scene.solid), (self._overlay, scene.overlay)):
+            if any(len(mesh.triangles) for mesh in meshes.values()):
+                node = root.attach_new_node("stretch")
+                for material, mesh in meshes.items():
+                    if len(mesh.triangles):
+                        _attach(node, mesh, self._textures.get(material))
+                nodes.append(node)
+        return _Placed(np.array(scene.origin_m), nodes)
+
+    # Vehicles.
+
+    def _assign(self, others: Sequence[OtherVehicle]) -> list[tuple[OtherVehicle, _Vehicle]]:
+        """A body for each vehicle; bodies are kept from picture to picture and hidden while unused."""
+        used: dict[tuple[str, int], int] = {}
+        pairs = []
+        for vehicle in others:
+            key = (vehicle.kind, vehicle.shape % 4)
+            slots = self._vehicles.setdefault(key, [])
+            index = used.get(key, 0)
+            used[key] = index + 1
+            if index == len(slots):
+                slots.append(_Vehicle(self._solid, self._overlay, body(vehicle.kind, vehicle.shape % 4)))
+            pairs.append((vehicle, slots[index]))
+        for key, slots in self._vehicles.items():
+            for slot in slots[used.get(key, 0) :]:
+                slot.hide()
+        return pairs
+
+    def _show(
+        self, vehicle: OtherVehicle, slot: _Vehicle, eye: np.ndarray, time_s: float
+    ) -> tuple[OtherVehicle, Rigid]:
+        world_from_vehicle = stand(self._road.hills, vehicle.x_m, vehicle.y_m, vehicle.yaw_rad)
+        slot.show(vehicle, world_from_vehicle, eye, time_s)
+        return vehicle, world_from_vehicle
+
+    def _glows(self, vehicle: OtherVehicle, world_from_vehicle: Rigid, camera_from_world: Rigid) -> list[Glow]:
+        """Halos of the lamps that face the camera."""
+        shape = body(vehicle.kind, vehicle.shape % 4)
+        size = np.array([vehicle.length_m, vehicle.width_m, vehicle.height_m])
+        camera_from_vehicle = camera_from_world @ world_from_vehicle
+        seen_from = camera_from_vehicle.inverse().translation_m
+        glows = []
+        for lamp, ahead in ((shape.headlight, True), (shape.tail_light, False)):
+            facing = seen_from[0] - lamp[0] * size[0] if ahead else lamp[0] * size[0] - seen_from[0]
+            for side in (1.0, -1.0):
+                at = camera_from_vehicle.apply((np.array(lamp) * size * [1.0, side, 1.0])[None])[0]
+                if facing <= 0 or at[2] < 1.0:
+                    continue
+                focal, (cx, cy) = self._camera.focal_px, self._camera.centre_px
+                toward = facing / float(np.linalg.norm(at))  # cosine between the lamp's axis and the line of sight
+                # Assumed: a glare disc of 12 cm, at least 1.2 pixels; brightness fades over 150 m.
+                fade = toward**4 * math.exp(-at[2] / 150.0)
+                rgb = (1.0, 0.95, 0.85) if ahead else ((1.2, 0.12, 0.08) if vehicle.braking else (0.55, 0.05, 0.03))
+                glows.append(
+                    Glow(
+                        focal[0] * at[0] / at[2] + cx,
+                        focal[1] * at[1] / at[2] + cy,
+                        float(at[2]),
+                        max(1.2, 0.12 * focal[0] / float(at[2])),
+                        (rgb[0] * fade, rgb[1] * fade, rgb[2] * fade),
+                    )
+                )
+        return glows
+
+
+# ------------------------------------------------------------------------------------------------ what Panda3D needs
+
+
+@lru_cache
+def _pipe(display: str) -> Any:
+    """The graphics pipe of a display, one per process."""
+    core.load_prc_file_data(
+        "dojo", "window-type offscreen\naudio-library-name null\nnotify-level-display fatal\ntextures-power-2 none\n"
+    )
+    pipe = core.GraphicsPipeSelection.get_global_ptr().make_module_pipe(display)
+    if pipe is None:
+        raise ConfigError(f"renderer: display {display!r} cannot be opened on this machine; use 'p3tinydisplay'")
+    return pipe
+
+
+class _Window:
+    """An off-screen buffer, a scene with the eye at its origin, and a lens that is the camera's."""
+
+    def __init__(self, camera: Camera, supersampling: int, display: str) -> None:
+        if display not in DISPLAYS:
+            raise ConfigError(f"renderer: expected a display from {', '.join(DISPLAYS)}, got {display!r}")
+        self._size = (camera.width_px, camera.height_px)
+        self._times = supersampling
+        self._engine = core.GraphicsEngine.get_global_ptr()
+        bits = core.FrameBufferProperties()
+        bits.set_rgba_bits(8, 8, 8, 8)
+        bits.set_depth_bits(24)
+        size = core.WindowProperties.size(camera.width_px * supersampling, camera.height_px * supersampling)
+        pipe = _pipe(display)
+        self._buffer = self._engine.make_output(pipe, "camera", 0, bits, size, core.GraphicsPipe.BF_refuse_window)
+        if self._buffer is None:
+            raise ConfigError(f"renderer: display {display!r} cannot draw off-screen here; use 'p3tinydisplay'")
+        self._texture = core.Texture()
+        self._buffer.add_render_texture(self._texture, core.GraphicsOutput.RTM_copy_ram)
+        self._buffer.set_active(False)
+        self._buffer.set_clear_color((0, 0, 0, 1))
+        self.scene = core.NodePath("scene")
+        node = core.Camera("camera", _lens(camera))
+        self._eye = self.scene.attach_new_node(node)
+        self._buffer.make_display_region().set_camera(self._eye)
+
+    def look_along(self, world_from_camera: np.ndarray) -> None:
+        """Turn the eye; Panda3D's axes are right, forward, up where the camera's are right, down, forward."""
+        right, down, forward = world_from_camera.T
+        self._eye.set_mat(core.LMatrix4(*right, 0, *forward, 0, *(-down), 0, 0, 0, 0, 1))
+
+    def draw(self, with_code: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """RGB picture at the camera's size, and the depth codes if wanted."""
+        self._buffer.set_active(True)
+        self._engine.render_frame()
+        self._buffer.set_active(False)
+        width, height = self._size
+        raw = np.frombuffer(self._texture.get_ram_image(), np.uint8)
+        raw = raw.reshape(height * self._times, width * self._times, -1)
+        small = cv2.resize(raw, self._size, interpolation=cv2.INTER_AREA) if self._times > 1 else raw
+        small = cv2.flip(small, 0)
+        return cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), small[..., 3].copy() if with_code else None
+
+    def close(self) -> None:
+        self._engine.remove_window(self._buffer)
+        self.scene.remove_node()
+
+
+def _lens(camera: Camera) -> Any:
+    """A lens whose picture is the camera's: pixel (0, 0) has its centre half a pixel inside the corner."""
+    (fx, fy), (cx, cy) = camera.focal_px, camera.centre_px
+    w, h = camera.width_px, camera.height_px
+    a, b = (FAR_M * 1.5 + NEAR_M) / (FAR_M * 1.5 - NEAR_M), -2 * FAR_M * 1.5 * NEAR_M / (FAR_M * 1.5 - NEAR_M)
+    # Rows are what eye x (right), y (forward), z (up) and 1 contribute to clip x, y, z, w.
+    matrix = core.LMatrix4(
+        2 * fx / w, 0, 0, 0,
+        2 * (cx + 0.5) / w - 1, 1 - 2 * (cy + 0.5) / h, a, 1,
+        0, 2 * fy / h, 0, 0,
+        0, 0, b, 0,
+    )  # fmt: skip
+    lens = core.MatrixLens()
+    lens.set_user_mat(matrix)
+    # The scene is culled by this box of directions rather than by the matrix, of which Panda3D cannot invert all.
+    lens.set_near_far(NEAR_M, FAR_M * 1.5)
+    return lens
+
+
+class _Placed:
+    """Nodes of one stretch or tile, and where they belong."""
+
+    def __init__(self, origin_m: np.ndarray, nodes: list[Any]) -> None:
+        self.origin_m, self.nodes = origin_m, nodes
+
+    def place(self, eye: np.ndarray) -> None:
+        x, y, z = (self.origin_m - eye).tolist()
+        for node in self.nodes:
+            node.set_pos(x, y, z)
+            node.show()
+
+    def away_m(self, eye: np.ndarray) -> float:
+        return float(np.hypot(*(self.origin_m - eye)[:2]))
+
+
+def _keep(placed: dict[tuple[int, int], _Placed], wanted: set[tuple[int, int]], eye: np.ndarray) -> None:
+    """Place what is wanted, hide the rest, forget what lies far behind."""
+    for key in list(placed):
+        item = placed[key]
+        if key in wanted:
+            item.place(eye)
+        elif item.away_m(eye) > 3 * REACH_M:
+            for node in placed.pop(key).nodes:
+                node.remove_node()
+        else:
+            for node in item.nodes:
+                node.hide()
+
+
+class _Vehicle:
+    """One body in the scene, used for one vehicle after another."""
+
+    def __init__(self, solid: Any, overlay: Any, shape: Body) -> None:
+        self._node = solid.attach_new_node("vehicle")
+        self._painted = _attach(self._node, shape.painted, None)
+        _attach(self._node, shape.fixed, None)
+        self._lamps = {name: _attach(self._node, getattr(shape, name), None) for name in ("brake", "left", "right")}
+        self._shadow = _attach(overlay, _shadow(), None)
+        self._shadow.set_transparency(core.TransparencyAttrib.M_alpha)
+        self._shadow.set_color_scale(1, 1, 1, 0.55)
+        self._shadow.set_bin("fixed", 20)
+
+    def show(self, vehicle: OtherVehicle, world_from_vehicle: Rigid, eye: np.ndarray, time_s: float) -> None:
+        ahead, left, up = world_from_vehicle.rotation.T
+        x, y, z = (world_from_vehicle.translation_m - eye).tolist()
+        rows = [ahead * vehicle.length_m, left * vehicle.width_m, up * vehicle.height_m]
+        self._node.set_mat(core.LMatrix4(*rows[0], 0, *rows[1], 0, *rows[2], 0, x, y, z, 1))
+        self._shadow.set_mat(core.LMatrix4(*rows[0], 0, *rows[1], 0, *rows[2], 0, x, y, z, 1))
+        self._painted.set_color_scale(*vehicle.colour, 1)
+        # Source of the rate: UN R48, direction indicators flash 90 +- 30 times a minute.
+        flash = time_s * 1.5 % 1.0 < 0.5
+        lit = {
+            "brake": vehicle.braking,
+            "left": flash and vehicle.blinker in ("left", "both"),
+            "right": flash and vehicle.blinker in ("right", "both"),
+        }
+        for name, node in self._lamps.items():
+            node.show() if lit[name] else node.hide()
+        self._node.show()
+        self._shadow.show()
+
+    def hide(self) -> None:
+        self._node.hide()
+        self._shadow.hide()
+
+
+def _shadow() -> Mesh:
+    """What a body darkens below it, a little wider than the body."""
+    x, y = np.meshgrid([-0.53, 0.53], [-0.56, 0.56], indexing="ij")
+    points = np.stack([x, y, np.zeros_like(x)], -1).astype(np.float32)
+    return grid(points, np.zeros((2, 2, 2), np.float32), np.full((2, 2, 3), 0.06, np.float32))
+
+
+def _attach(parent: Any, mesh: Mesh, texture: Any | None) -> Any:
+    """A mesh as a node."""
+    rows = np.zeros(len(mesh.points_m), [("point", "f4", 3), ("rgba", "u1", 4), ("uv", "f4", 2)])
+    rows["point"], rows["uv"] = mesh.points_m, mesh.uv
+    rows["rgba"] = 255
+    rows["rgba"][:, :3] = np.clip(255 * mesh.rgb, 0, 255)
+    data = core.GeomVertexData("mesh", core.GeomVertexFormat.get_v3c4t2(), core.Geom.UH_static)
+    data.unclean_set_num_rows(len(rows))
+    data.modify_array_handle(0).copy_data_from(rows.tobytes())
+    triangles = core.GeomTriangles(core.Geom.UH_static)
+    triangles.set_index_type(core.Geom.NT_uint32)
+    indices = triangles.modify_vertices(mesh.triangles.size)
+    indices.unclean_set_num_rows(mesh.triangles.size)
+    indices.modify_handle().copy_data_from(np.ascontiguousarray(mesh.triangles).tobytes())
+    geom = core.Geom(data)
+    geom.add_primitive(triangles)
+    node = core.GeomNode("mesh")
+    node.add_geom(geom)
+    path = parent.attach_new_node(node)
+    path.set_two_sided(True)
+    if texture is not None:
+        path.set_texture(texture)
+    return path
+
+
+def _texture(picture: np.ndarray, *, repeat: bool = True) -> Any:
+    """A picture as a texture with mip-maps; Panda3D wants blue first and the bottom row first."""
+    rows, columns = picture.shape[:2]
+    texture = core.Texture()
+    texture.setup_2d_texture(columns, rows, core.Texture.T_unsigned_byte, core.Texture.F_rgb)
+    texture.set_ram_image(np.ascontiguousarray(picture[::-1, :, ::-1]).tobytes())
+    texture.set_minfilter(core.SamplerState.FT_linear_mipmap_linear)
+    texture.set_magfilter(core.SamplerState.FT_linear)
+    if not repeat:
+        texture.set_wrap_v(core.SamplerState.WM_clamp)
+    return texture
+
+
+def _make_textures(look: Look, seed: int) -> dict[Material, Any]:
+    rng = np.random.default_rng((seed, 0x7E47))
+    return {
+        "asphalt": _texture(textures.asphalt(rng, look.roughness)),
+        "land": _texture(textures.meadow(rng)),
+        "leaves": _texture(textures.leaves(rng)),
+        "wall": _texture(textures.wall(rng)),
+    }
+
+
+def _sky(scene: Any, look: Look, seed: int) -> Any:
+    """A cylinder around the eye, drawn first; its texture spans 6 degrees below to 42 degrees above the horizon."""
+    rng = np.random.default_rng((seed, 0x5C1))
+    picture = textures.panorama(rng, look.zenith, look.horizon, look.cloud, look.cloud_cover, look.hill)
+    radius, around, levels = 400.0, 32, np.radians(np.linspace(-6.0, 42.0, 13))
+    turn = 2 * np.pi * np.arange(around + 1) / around
+    x, _ = np.broadcast_arrays(radius * np.cos(turn), levels[:, None])
+    y, z = np.broadcast_arrays(radius * np.sin(turn), radius * np.tan(levels)[:, None])
+    u, v = np.broadcast_arrays(np.arange(around + 1) / around, np.linspace(0, 1, 13)[:, None])
+    sheet = grid(
+        np.stack([x, y, z], -1).astype(np.float32),
+        np.stack([u, v * (255 / 256)], -1).astype(np.float32),
+        np.ones((13, around + 1, 3), np.float32),
+    )
+    node = _attach(scene, sheet, _texture(picture, repeat=False))
+    node.set_bin("background", 0)
+    node.set_depth_write(False)
+    node.set_depth_test(False)
+    return node
+
+
+def _carry_depth(*roots: Any) -> None:
+    """Have the depth code of each pixel written to the alpha channel: a texture looked up by depth from the eye."""
+    texels = 4096
+    depth = (np.arange(texels) + 0.5) / texels * FAR_M
+    rgba = np.full((1, texels, 4), 255, np.uint8)
+    rgba[0, :, 3] = np.minimum(depth_code(depth), 254)
+    texture = core.Texture()
+    texture.setup_2d_texture(texels, 1, core.Texture.T_unsigned_byte, core.Texture.F_rgba)
+    texture.set_ram_image(rgba.tobytes())
+    texture.set_minfilter(core.SamplerState.FT_nearest)
+    texture.set_magfilter(core.SamplerState.FT_nearest)
+    texture.set_wrap_u(core.SamplerState.WM_clamp)
+    stage = core.TextureStage("depth")
+    stage.set_sort(10)
+    stage.set_mode(core.TextureStage.M_modulate)
+    by_depth = core.LMatrix4(0, 0, 0, 0, 1 / FAR_M, 0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 1)
+    for root in roots:
+        root.set_texture(stage, texture)
+        root.set_tex_gen(stage, core.TexGenAttrib.M_eye_position)
+        root.set_tex_transform(stage, core.TransformState.make_mat(by_depth))
