@@ -13,6 +13,11 @@ install_import_hook("dojo", "beartype.beartype").__enter__()
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--kills 20` kills a run as often as a claim needs; the default keeps the suite short."""
+    parser.addoption("--kills", type=int, default=4, help="how often the tests of `kill -9` kill a run")
+
+
 @pytest.fixture
 def real_recording() -> Callable[[str], Path]:
     """The folder of a real recording by name, or a skip that says what is missing."""
