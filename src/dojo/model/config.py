@@ -5,8 +5,7 @@ Idea: one architecture for all sizes, so that a scaling study changes numbers an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 from dojo.errors import ConfigError
 
@@ -44,8 +43,12 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         rules = (
-            ("widths", len(self.widths) == 4 and all(w >= 8 and w % 8 == 0 for w in self.widths), "4 multiples of 8"),
-            ("depths", len(self.depths) == 4 and min(self.depths) >= 0, "4 numbers, none negative"),
+            (
+                "widths",
+                len(self.widths) == 4 and all(w >= 8 and w % 8 == 0 for w in self.widths),
+                "multiples of 8, four of them",
+            ),
+            ("depths", len(self.depths) == 4 and min(self.depths) >= 0, "not negative, four of them"),
             ("feature", self.feature >= 8, "at least 8"),
             ("width", self.heads >= 1 and self.width >= 8 and self.width % self.heads == 0, "a multiple of heads"),
             ("layers", self.layers >= 1, "at least 1"),
@@ -58,25 +61,6 @@ class PolicyConfig:
         wrong = [f"{name} must be {rule}, got {getattr(self, name)}" for name, ok, rule in rules if not ok]
         if wrong:
             raise ConfigError("policy: " + "; ".join(wrong))
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values, for the checkpoint."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @staticmethod
-    def from_json(values: Mapping[str, object]) -> PolicyConfig:
-        """The configuration that `as_json` wrote.
-
-        Raises:
-            ConfigError: its fields are not those of this version.
-        """
-        expected = {field.name for field in fields(PolicyConfig)}
-        if set(values) != expected:
-            raise ConfigError(
-                f"policy: expected the fields {sorted(expected)}, got {sorted(values)}; the checkpoint was written by "
-                "another version of Dojo: use that version, or train again"
-            )
-        return PolicyConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})  # type: ignore[arg-type]
 
 
 def tiny() -> PolicyConfig:
@@ -91,9 +75,9 @@ def small() -> PolicyConfig:
 
 def medium() -> PolicyConfig:
     """Size M, about 12 M parameters."""
-    return PolicyConfig((64, 128, 232, 352), (1, 2, 2, 1), 512, 320, 4, 8, 512, feature_noise_std=0.42)
+    return PolicyConfig((72, 136, 240, 360), (1, 2, 2, 1), 512, 320, 4, 8, 512, feature_noise_std=0.42)
 
 
 def large() -> PolicyConfig:
     """Size L, about 40 M parameters."""
-    return PolicyConfig((96, 200, 392, 608), (2, 3, 3, 2), 512, 512, 4, 8, 1024, feature_noise_std=0.42)
+    return PolicyConfig((96, 200, 400, 616), (2, 3, 3, 2), 512, 512, 4, 8, 1024, feature_noise_std=0.42)

@@ -38,7 +38,6 @@ class PolicyOutput:
         action, action_log_scale: curvature (1/m) and acceleration (m/s2), and the logs of their scales.
         ego_rates, ego_rates_log_scale: own motion, as in `Clip.ego_rates`, and the logs of its scales.
         feature: the normalised feature of the trunk without noise, for probes.
-        spread_m: the usual spread of each coordinate at each time, the unit in which paths are compared.
     """
 
     position_m: Float[Tensor, "batch anchors hypotheses 33 3"]
@@ -49,10 +48,9 @@ class PolicyOutput:
     ego_rates: Float[Tensor, "batch anchors 6"]
     ego_rates_log_scale: Float[Tensor, "batch anchors 6"]
     feature: Float[Tensor, "batch anchors feature"]
-    spread_m: Float[Tensor, "33 3"]
 
 
-def usual_spread_m(times_s: Float[Tensor, " times"]) -> Float[Tensor, "times 3"]:
+def _usual_spread_m(times_s: Float[Tensor, " times"]) -> Float[Tensor, "times 3"]:
     """How far paths differ from going straight on at the present speed, by coordinate x, y, z.
 
     Assumed: standard deviations of ordinary driving, speed changes of some 0.5 m/s2 and bends of some 300 m, which grow
@@ -93,10 +91,10 @@ class Heads(nn.Module):
         knots = self.follow.knots_m
         units = {
             "times_s": times,
-            # The same bends and speed changes as in `usual_spread_m`.
+            # The same bends and speed changes as in `_usual_spread_m`.
             "heading_unit": 0.003 * knots / (1 + knots / 200),
             "travel_unit_m": 0.25 * times**2 / (1 + times / 10),
-            "spread_m": usual_spread_m(times),
+            "spread_m": _usual_spread_m(times),
             "action_unit": torch.tensor(_ACTION_UNITS),
             "rate_unit": torch.tensor(_RATE_UNITS),
         }
@@ -131,5 +129,4 @@ class Heads(nn.Module):
             ego_rates=rates,
             ego_rates_log_scale=rates_log.clamp(-4.0, 4.0) + self.rate_unit.log(),
             feature=feature,
-            spread_m=self.spread_m,
         )

@@ -49,7 +49,7 @@ class PathFollower(nn.Module):
     ) -> tuple[Float[Tensor, "*n times"], Float[Tensor, "*n times"]]:
         """x and y in the ego frame; a negative distance goes straight back."""
         with torch.autocast(heading_rad.device.type, enabled=False):  # centimetres at 100 m need all 24 bits
-            fine = heading_rad.float() @ self.blend
+            fine = heading_rad @ self.blend
             forward_m, left_m = torch.cos(fine) @ self.summed, torch.sin(fine) @ self.summed
             cell = (travelled_m.detach() / _STEP_M).long().clamp(0, fine.shape[-1] - 1)
             along = travelled_m - cell * _STEP_M  # beyond either end the last chord is prolonged

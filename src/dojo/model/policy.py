@@ -9,8 +9,6 @@ Not here: the loss and the optimiser (`train/`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -24,26 +22,15 @@ from dojo.records import Batch
 
 
 class Policy(nn.Module):
-    """Trunk, memory and heads; first weights are a pure function of the configuration and the seed."""
+    """Trunk, memory and heads."""
 
-    def __init__(self, config: PolicyConfig, seed: int = 0) -> None:
+    def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.trunk = Trunk(config)
-            self.norm = nn.LayerNorm(config.feature, elementwise_affine=False)
-            self.memory = Memory(config)
-            self.heads = Heads(config)
-
-    @staticmethod
-    def from_json(values: Mapping[str, object]) -> Policy:
-        """A policy of the configuration that a checkpoint names, with its first weights."""
-        return Policy(PolicyConfig.from_json(values))
-
-    def as_json(self) -> dict[str, object]:
-        """The configuration, for the checkpoint."""
-        return self.config.as_json()
+        self.trunk = Trunk(config)
+        self.norm = nn.LayerNorm(config.feature, elementwise_affine=False)
+        self.memory = Memory(config)
+        self.heads = Heads(config)
 
     def forward(
         self,

@@ -63,6 +63,8 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int = 2) -> Pa
         ) from error
     for _, old in steps_in(folder)[:-keep]:
         old.unlink(missing_ok=True)
+    for left_by_a_kill in folder.glob(".step-*.partial"):
+        left_by_a_kill.unlink(missing_ok=True)
     return path
 
 
@@ -107,10 +109,20 @@ def load(path: Path) -> Checkpoint:
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, or None where there is none; damaged ones are passed over."""
+    """The newest whole checkpoint, passing over damaged ones; None where none was ever written.
+
+    Raises:
+        CheckpointError: there are checkpoints, but none of them is whole.
+    """
+    damaged: list[str] = []
     for _, path in reversed(steps_in(folder)):
         try:
             return load(path)
-        except CheckpointError:
-            continue
+        except CheckpointError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise CheckpointError(
+            f"{folder}: expected a whole checkpoint among {len(damaged)}, got none: {'; '.join(damaged)}; remove them "
+            "all to begin again"
+        )
     return None

@@ -12,7 +12,7 @@ Not here: the answer itself (`model/heads.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,7 @@ from dojo.errors import ConfigError
 from dojo.records import TRAJECTORY_TIMES_S, Batch
 
 
+@runtime_checkable
 class Answer(Protocol):
     """What the loss reads of a policy's answer; axes as in `model.heads.PolicyOutput`."""
 
@@ -48,7 +49,7 @@ class LossConfig:
 
     Args:
         plan, choice, action, ego_rates: weights of the heads' losses.
-        others: weight of the mean loss of the hypotheses that did not win. Source: the relaxed winner-takes-all of
+        others: weight of the mean loss of all hypotheses, whichever won. Source: the relaxed winner-takes-all of
             Rupprecht et al. 2017 (arXiv 1612.00197), with 0.05.
         distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
             samples that it has declared uncertain.

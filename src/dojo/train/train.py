@@ -3,14 +3,16 @@
 In: a policy, a source of batches that can start at any state, a configuration. Out: a run folder with checkpoints,
 `curves.jsonl` and TensorBoard events.
 Idea: a step is a pure function of (weights, optimiser, averages, random state, loader state), and a checkpoint holds
-all of them; so a run that was interrupted, politely or by `kill -9`, ends with the same weights, bit for bit on a CPU, as one
-that was not. Runs are measured in steps, never in seconds, for the same reason.
+all of them; so a run that was interrupted, politely or by `kill -9`, ends with the same weights, bit for bit on a CPU,
+as one that was not. Runs are measured in steps, never in seconds, for the same reason.
 Not here: the order of samples (`load/`), the loss (`loss.py`), files (`checkpoint.py`).
 """
 
 from __future__ import annotations
 
 import json
+import os
+import random
 import signal
 import threading
 import time
@@ -19,8 +21,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,6 +43,7 @@ Batches = Callable[[PlainState | None], Iterator[tuple[Batch, PlainState]]]
 """Batches without end from a state on, each with the state after it."""
 
 
+@runtime_checkable
 class Learner(Protocol):
     """A policy that can be trained: a module that answers batches."""
 
@@ -113,8 +117,7 @@ class _Run:
             "loader": dict(self.loader or {}),
             "step": self.step,
             "samples": self.samples,
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random": _random_state(),
         }
 
     def restore(self, found: checkpoint.Checkpoint) -> None:
@@ -130,9 +133,50 @@ class _Run:
         for name, value in self.averages.items():
             value.copy_(state["averages"][name])
         self.loader, self.step, self.samples = state["loader"] or None, state["step"], state["samples"]
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        _set_random_state(state["random"])
+
+
+def _random_state() -> dict[str, Any]:
+    """All generators that a policy may draw from, as tensors and plain values."""
+    name, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (name, np.asarray(key).tolist(), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def _repeatable(config: TrainConfig) -> Iterator[None]:
+    """The same sums in the same order on every run of a machine; what was set before is put back."""
+    memory: Any = torch.utils.deterministic
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
+    # Source: torch's notes on reproducibility; without it, matrix products on a GPU differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    memory.fill_uninitialized_memory = False  # a safety net for reading what was never written; costs a pass each time
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        memory.fill_uninitialized_memory = before[2]
 
 
 @contextmanager
@@ -178,14 +222,23 @@ def train(
         CheckpointError: the folder holds checkpoints of another policy, or cannot be written.
         DojoError: the loss is no longer finite.
     """
+    with _repeatable(config):
+        _seed(config.seed)
+        return _train(policy, batches, config, folder, console)
+
+
+def _train(
+    policy: nn.Module, batches: Batches, config: TrainConfig, folder: Path, console: Console | None
+) -> TrainResult:
     started = time.monotonic()
-    torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
     device = next(policy.parameters()).device
     run = _Run(policy, optimiser_of(policy, config.optimise), averages_of(policy))
     found = checkpoint.newest(folder / "checkpoints")
     if found is not None:
         run.restore(found)
+        _say(console, f"going on from step {found.step} of {config.steps} ({found.path})")
+        if checkpoint.steps_in(folder / "checkpoints")[-1][0] != found.step:
+            _say(console, "newer checkpoints are damaged and were passed over")
     losses: dict[str, float] = {}
     policy.train()
     with _asked_to_stop() as asked, _Curves(folder, run.step) as curves, _bar(console, config, run.step) as tick:
@@ -194,15 +247,21 @@ def train(
             while run.step < config.steps:
                 batch, run.loader = next(source)
                 parts = _step(run, batch, config, device)
-                if run.step % config.log_every == 0 or run.step == config.steps:
-                    losses = _checked({name: float(value) for name, value in parts.items()}, run.step)
+                logs = run.step % config.log_every == 0 or run.step == config.steps
+                saves = run.step % config.checkpoint_every == 0 or run.step == config.steps or asked.is_set()
+                if logs or saves:
+                    now = _checked({name: float(value) for name, value in parts.items()}, run.step)
+                if logs:
+                    losses = now
                     rate = learning_rate(config.optimise, run.step - 1, config.steps)
                     curves.add(run.step, losses | {"learning_rate": rate, "samples": float(run.samples)})
                 tick(run, losses)
-                if run.step % config.checkpoint_every == 0 or run.step == config.steps or asked.is_set():
+                if saves:
                     checkpoint.save(folder / "checkpoints", run.step, run.state(), config.keep_checkpoints)
-                if asked.is_set() and run.step < config.steps:
-                    raise Interrupted(f"saved at step {run.step} of {config.steps}")
+                if saves and asked.is_set() and run.step < config.steps:
+                    raise Interrupted(
+                        f"saved at step {run.step} of {config.steps}; the same command goes on from there"
+                    )
         finally:
             close = getattr(source, "close", None)
             if close is not None:
@@ -225,15 +284,21 @@ def _step(run: _Run, batch: Batch, config: TrainConfig, device: torch.device) ->
     parts = loss_of(answer, targets_of(batch, device), config.loss)
     run.optimiser.zero_grad(set_to_none=True)
     parts["total"].backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(run.policy.parameters(), config.optimise.clip_norm)
+    norm = nn.utils.clip_grad_norm_(run.policy.parameters(), config.optimise.clip_norm)
     run.optimiser.step()
     average_in(run.averages, run.policy.named_parameters(), config.optimise, run.step)
     run.step += 1
     run.samples += batch.valid.shape[0] * batch.valid.shape[1]
-    return {name: value.detach() for name, value in parts.items()}
+    return {name: value.detach() for name, value in parts.items()} | {"gradient_norm": norm}
+
+
+def _say(console: Console | None, text: str) -> None:
+    if console is not None:
+        console.print(text)
 
 
 def _checked(losses: dict[str, float], step: int) -> dict[str, float]:
+    """The same, or a refusal: weights that are no numbers are never saved."""
     wrong = [name for name, value in losses.items() if not abs(value) < float("inf")]
     if wrong:
         raise DojoError(
