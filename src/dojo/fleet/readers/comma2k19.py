@@ -21,13 +21,14 @@ from jaxtyping import Float64, Int64
 
 from dojo.errors import RecordingError
 from dojo.fleet.gates import clean
-from dojo.fleet.readers.decode import VideoCheck, check_video, read_frames
+from dojo.fleet.readers.decode import check_video, read_frames
 from dojo.fleet.readers.reader import Reading, Recording, drive_id_of, source_file
+from dojo.fleet.readers.stream import stream_of
 from dojo.geometry import Camera, Rigid
 from dojo.geometry.camera import FORWARD_EGO_FROM_CAMERA
 from dojo.geometry.place import geodetic_from_ecef, world_from_ecef
 from dojo.geometry.rigid import rotation_from_quaternion, yaw_of
-from dojo.records import CameraStream, Drive, EgoMotion, Frame, Provenance, Rejection, Signal, Telemetry
+from dojo.records import Drive, EgoMotion, Frame, Provenance, Rejection, Signal, Telemetry
 
 VIDEO = "video.hevc"
 INTRINSICS = "camera_intrinsics.txt"
@@ -81,7 +82,7 @@ class Comma2k19Reader:
             paths = [path for path in (folder / VIDEO, *_array_paths(folder).values()) if path.is_file()]
             intrinsics = _intrinsics_file(folder)
             files = tuple(source_file(path) for path in (*paths, *([intrinsics] if intrinsics else [])))
-            if files and files[0].sha256 not in known:
+            if any(file.sha256 not in known for file in files):
                 yield Recording(self.name, f"{folder.parent.name}/{folder.name}", files, folder)
 
     def read(self, recording: Recording) -> Reading:
@@ -100,10 +101,10 @@ class Comma2k19Reader:
                 "download the segment with its video",
             )
         checked = check_video(video)
-        stream, more = _stream(recording, checked, motion)
+        stream, more = stream_of("front", VIDEO, _camera(recording, motion), checked, motion.frame_times_ns)
         dongle = recording.folder.parent.name.replace("|", "_").split("_")[0]
         drive = Drive(
-            drive_id=drive_id_of(recording.files),
+            drive_id=drive_id_of([file for file in recording.files if file.path.name != INTRINSICS]),
             vehicle_id=dongle,
             route=recording.folder.parent.name,
             cameras=(stream,),
@@ -314,49 +315,6 @@ def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device
         altitude_m=Signal.measured(gnss_ns, gnss[:, 4].copy()),
         heading_rad=Signal.measured(gnss_ns, bearing),
     )
-
-
-def _stream(recording: Recording, checked: VideoCheck, motion: Motion) -> tuple[CameraStream, tuple[Rejection, ...]]:
-    """The camera with the times of the frames that the video has, and what of it cannot be used."""
-    if (checked.width_px, checked.height_px) != SIZE_PX:
-        raise RecordingError(
-            "unknown_camera",
-            f"{recording.label}: expected {SIZE_PX[0]} x {SIZE_PX[1]} pictures, got {checked.width_px} x "
-            f"{checked.height_px}; bring re-encoded segments in with a video_table file",
-            {"width_px": checked.width_px, "height_px": checked.height_px},
-        )
-    frames, times_ns = checked.frame_count, motion.frame_times_ns
-    if frames > len(times_ns):
-        raise RecordingError(
-            "clock_jump",
-            f"{recording.label}: expected {len(times_ns)} frames, one for each frame time, got {frames}; which is "
-            "which cannot be told; copy the segment again",
-            {"frames": float(frames), "frame_times": float(len(times_ns))},
-        )
-    rejections = [
-        Rejection(
-            VIDEO,
-            fault.gate,
-            f"{VIDEO}: {fault.reason}; not used",
-            (("frames", float(fault.last_frame - fault.first_frame + 1)),),
-            int(times_ns[fault.first_frame]),
-            int(times_ns[fault.last_frame]),
-        )
-        for fault in checked.faults
-    ]
-    if frames < len(times_ns):
-        rejections.append(
-            Rejection(
-                VIDEO,
-                "truncated_file",
-                f"{VIDEO}: expected {len(times_ns)} frames, got {frames}; the rest of the minute is not used",
-                (("frames", float(frames)), ("frame_times", float(len(times_ns)))),
-                int(times_ns[frames]),
-                int(times_ns[-1]),
-            )
-        )
-    stream = CameraStream("front", _camera(recording, motion), times_ns[:frames].copy(), checked.intact)
-    return stream, tuple(rejections)
 
 
 def _camera(recording: Recording, motion: Motion) -> Camera:

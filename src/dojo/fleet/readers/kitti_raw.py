@@ -24,6 +24,7 @@ from dojo.errors import RecordError, RecordingError
 from dojo.fleet.gates import clean
 from dojo.fleet.readers.pictures import check_pictures, read_pictures
 from dojo.fleet.readers.reader import Reading, Recording, drive_id_of, source_file
+from dojo.fleet.readers.stream import stream_of
 from dojo.geometry import Camera, Rigid
 from dojo.geometry.place import ecef_from_geodetic, world_from_ecef
 from dojo.records import CameraStream, Drive, EgoMotion, Frame, Provenance, Rejection, Signal, Telemetry
@@ -61,8 +62,7 @@ class KittiRawReader:
             companions += [oxts / "timestamps.txt", *sorted((oxts / "data").glob("*.txt"))]
             companions += [folder.parent / name for name in CALIBRATIONS]
             files = tuple(source_file(path) for path in (*pictures, *companions) if path.is_file())
-            # Calibrations belong to every drive of a day: only pictures tell whether this one is new.
-            if any(file.sha256 not in known for file in files[: len(pictures)]):
+            if any(file.sha256 not in known for file in files):
                 yield Recording(self.name, folder.name, files, folder)
 
     def read(self, recording: Recording) -> Reading:
@@ -74,7 +74,8 @@ class KittiRawReader:
         folder = recording.folder
         packets, oxts_ns = _packets(folder / "oxts")
         ego_from_imu, imu_from_camera_0 = _mounting(folder.parent)
-        streams, rejections = [], []
+        streams: list[CameraStream] = []
+        rejections: list[Rejection] = []
         for name, camera in CAMERAS.items():
             if not _pictures(folder / camera):
                 continue
@@ -84,7 +85,8 @@ class KittiRawReader:
             rejections += refused
         telemetry, refused_samples = clean(_telemetry(packets, oxts_ns), recording.label)
         drive = Drive(
-            drive_id=drive_id_of(recording.files),
+            # Calibrations belong to every drive of a day.
+            drive_id=drive_id_of([file for file in recording.files if file.path.name not in CALIBRATIONS]),
             vehicle_id="kitti",
             route=recording.label,
             cameras=tuple(streams),
@@ -232,7 +234,7 @@ def _mounting(day: Path) -> tuple[Rigid, Rigid]:
     return ego_from_imu, (rectified @ camera_from_lidar @ lidar_from_imu).inverse()
 
 
-def _stream(name: str, folder: Path, day: Path, ego_from_camera_0: Rigid) -> tuple[CameraStream, list[Rejection]]:
+def _stream(name: str, folder: Path, day: Path, ego_from_camera_0: Rigid) -> tuple[CameraStream, tuple[Rejection, ...]]:
     paths = _pictures(folder)
     times_ns = _times_ns(folder / "timestamps.txt", _numbers_of(paths))
     checked = check_pictures(paths)
@@ -250,18 +252,7 @@ def _stream(name: str, folder: Path, day: Path, ego_from_camera_0: Rigid) -> tup
         (float(matrix[0, 2]), float(matrix[1, 2])),
         ego_from_camera_0 @ camera_from_camera_0.inverse(),
     )
-    rejections = [
-        Rejection(
-            f"{folder.name}/{paths[fault.first_frame].name}",
-            fault.gate,
-            f"{fault.reason}; not used",
-            (("frames", 1.0),),
-            int(times_ns[fault.first_frame]),
-            int(times_ns[fault.last_frame]),
-        )
-        for fault in checked.faults
-    ]
-    return CameraStream(name, camera, times_ns, checked.intact), rejections
+    return stream_of(name, folder.name, camera, checked, times_ns)
 
 
 def _ego(packets: Float64[np.ndarray, "n 30"], times_ns: Int64[np.ndarray, " n"], ego_from_imu: Rigid) -> EgoMotion:
