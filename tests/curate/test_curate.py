@@ -43,7 +43,10 @@ def test_every_clip_has_a_side_and_the_sides_share_nothing(make_drive, made, pat
 def test_drives_that_give_no_clips_are_named_with_the_reason(make_drive, made, paths):
     short = make_drive(made(paths["straight"](10.0), length_s=1.5, drive_id="short"))
     notes = curate([short], CurateConfig()).notes
-    assert notes == ("drive short: no clips, nowhere are 1.0 s of frames, poses and 1.0 s of known future together",)
+    assert notes == (
+        "drive short: no clips, nowhere are 1.0 s of frames, poses and 1.0 s of known future together; a short "
+        "recording needs fewer anchors_per_clip or a shorter min_future_s",
+    )
     notes = curate([short], CurateConfig(camera="back")).notes
     assert notes == ("drive short: no clips, it has no camera 'back', only ['front']",)
 

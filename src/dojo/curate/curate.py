@@ -51,5 +51,6 @@ def _without_clips(drive: Drive, config: CurateConfig) -> str:
     needed_s = config.anchors_per_clip * config.anchor_interval_s
     return (
         f"drive {drive.drive_id}: no clips, nowhere are {needed_s:.1f} s of frames, poses and "
-        f"{config.min_future_s:.1f} s of known future together"
+        f"{config.min_future_s:.1f} s of known future together; a short recording needs fewer anchors_per_clip or a "
+        "shorter min_future_s"
     )
