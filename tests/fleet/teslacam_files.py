@@ -106,8 +106,7 @@ def straight_drive(
                 "brake_applied": 0,
                 "autopilot_state": 0,
                 "latitude_deg": 48.0 + distance * np.cos(np.pi / 4) / metres_per_degree,
-                "longitude_deg": 11.0
-                + distance * np.sin(np.pi / 4) / (metres_per_degree * np.cos(np.radians(48.0))),
+                "longitude_deg": 11.0 + distance * np.sin(np.pi / 4) / (metres_per_degree * np.cos(np.radians(48.0))),
                 "heading_deg": 45.0,
                 "linear_acceleration_mps2_x": float(0.5 * np.cos(t / 2.0)),
                 "linear_acceleration_mps2_z": 0.02,
@@ -128,8 +127,12 @@ def write_clip(
     marker: bytes = b"\x42" * 15 + b"\x69",
     picture_offset: int = 0,
     codec: str = "libx264",
+    stamps_reversed: bool = False,
 ) -> Path:
-    """One MP4 with a frame for each message; None writes a frame without telemetry."""
+    """One MP4 with a frame for each message; None writes a frame without telemetry.
+
+    `stamps_reversed` shows the pictures in the opposite order of their coding, as a broken clock would.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     steps = durations_s or [1 / fps] * len(messages)
     starts = np.round(np.concatenate([[0.0], np.cumsum(steps)]) * TIME_SCALE).astype(int)
@@ -149,6 +152,8 @@ def write_clip(
             front = b"" if message is None else b"\x00\x00\x00\x01" + sei_nal(message, marker)
             joined = av.Packet(front + bytes(packet))
             joined.pts, joined.dts, joined.time_base = packet.pts, packet.dts, packet.time_base
+            if stamps_reversed:
+                joined.pts = int(2 * starts[-1] - starts[i])
             joined.duration = int(starts[i + 1] - starts[i])
             joined.is_keyframe = packet.is_keyframe
             joined.stream = stream

@@ -14,7 +14,7 @@ from pathlib import Path
 from dojo.errors import ConfigError, RecordError, RecordingError
 from dojo.fleet.gates import Limits, check
 from dojo.fleet.readers import READERS
-from dojo.fleet.readers.reader import Reader, Reading, Recording
+from dojo.fleet.readers.reader import Reader, Reading, Recording, rejection_of
 from dojo.records import Drive, Frame, Rejection
 
 
@@ -74,7 +74,7 @@ def _rejection(where: str, error: Exception) -> Rejection:
     if isinstance(error, ConfigError):
         raise error
     if isinstance(error, RecordingError):
-        return Rejection(where, error.gate, error.message, tuple(error.figures.items()))
+        return rejection_of(where, error)
     if isinstance(error, OSError):
         reason = f"{where}: expected readable files, the system says: {error}; check the disk and copy them again"
         return Rejection(where, "unreadable_file", reason)

@@ -119,7 +119,7 @@ def check_video(path: Path) -> VideoCheck:
             "inconsistent_container",
             f"{path.name}: the container declares {declared.width_px} x {declared.height_px} pixels, the pictures have "
             f"{size[0]} x {size[1]}; copy the file again from the vehicle",
-            {"declared_width_px": declared.width_px, "width_px": size[0]},
+            {"declared_width_px": float(declared.width_px), "width_px": float(size[0])},
         )
     intact, faults = _faults(index, complaints)
     share = float(intact.mean())
@@ -128,7 +128,7 @@ def check_video(path: Path) -> VideoCheck:
             "corrupt_file",
             f"{path.name}: expected at least {MIN_INTACT_SHARE:.0%} intact frames, got {share:.0%} of {len(intact)} "
             f"({_first_reason(complaints)}); copy the file again from the vehicle",
-            {"intact_share": share, "frames": len(intact)},
+            {"intact_share": share, "frames": float(len(intact))},
         )
     return VideoCheck(*size, len(intact), index.timestamps_ns, index.length_ns, intact, faults)
 
@@ -217,7 +217,10 @@ def _packets(path: Path) -> Iterator[Packet]:
 def _stream(container: av.container.InputContainer, path: Path) -> VideoStream:
     if len(container.streams.video) != 1:
         raise RecordingError("no_video", f"{path.name}: expected one video stream, got {len(container.streams.video)}")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:  # of a codec that is none; the type says otherwise
+        raise RecordingError("unreadable_file", f"{path.name}: expected video of a known kind; copy the file again")
+    return stream
 
 
 def _index(path: Path, declared: Mp4Video | None) -> _Index:
@@ -239,7 +242,7 @@ def _index(path: Path, declared: Mp4Video | None) -> _Index:
         raise RecordingError(
             "truncated_file",
             f"{path.name}: expected {frames} frames, got {len(pts)}; copy the file again from the vehicle",
-            {"declared_frames": frames, "frames": len(pts)},
+            {"declared_frames": float(frames), "frames": float(len(pts))},
         )
     # The bit stream itself says better than the container's table which pictures stand alone.
     starts = np.array(has_idr if any(has_idr) else keyframe, np.bool_)
@@ -269,7 +272,7 @@ def _presentation_order(
             "clock_backwards",
             f"{path.name}: expected increasing frame times, {missing} are missing, {repeated} repeat and "
             f"{backwards} run backwards; copy the file again from the vehicle",
-            {"missing": missing, "repeated": repeated, "backwards": backwards},
+            {"missing": float(missing), "repeated": float(repeated), "backwards": float(backwards)},
         )
     order = np.empty(len(times), np.int64)
     order[np.argsort(times, kind="stable")] = np.arange(len(times))
@@ -333,6 +336,13 @@ def _decode_all(path: Path, index: _Index) -> tuple[dict[int, str], tuple[int, i
     size: tuple[int, int] | None = None
     for complaint, frame, place in _decoded(path, index, _CHECKING, check):
         if frame is not None:
+            if seen and place <= max(seen):
+                raise RecordingError(
+                    "clock_backwards",
+                    f"{path.name}: expected frame times in the order of the pictures, picture {len(seen)} is stamped "
+                    f"before the one it follows; copy the file again from the vehicle",
+                    {"picture": float(len(seen))},
+                )
             seen.add(place)
             size = size or (frame.width, frame.height)
             if (frame.width, frame.height) != size:

@@ -53,9 +53,10 @@ class _Box:
 class _DamageError(Exception):
     """Internal: the file contradicts itself; gate, reason, figures."""
 
-    def __init__(self, gate: str, reason: str, **figures: float) -> None:
+    def __init__(self, gate: str, reason: str, **figures: float | int) -> None:
         super().__init__(reason)
-        self.gate, self.reason, self.figures = gate, reason, figures
+        self.gate, self.reason = gate, reason
+        self.figures = {name: float(value) for name, value in figures.items()}
 
 
 def check_mp4(path: Path) -> Mp4Video | None:
@@ -67,14 +68,14 @@ def check_mp4(path: Path) -> Mp4Video | None:
     size = path.stat().st_size
     if size == 0:
         raise RecordingError(
-            "empty_file", f"{path.name}: expected an MP4 file, got 0 bytes; copy it again", {"size_bytes": 0}
+            "empty_file", f"{path.name}: expected an MP4 file, got 0 bytes; copy it again", {"size_bytes": 0.0}
         )
     try:
         with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _check(data, size)
     except _DamageError as damage:
         message = f"{path.name}: {damage.reason}; copy the file again from the vehicle, or leave it out"
-        raise RecordingError(damage.gate, message, {"size_bytes": size, **damage.figures}) from None
+        raise RecordingError(damage.gate, message, {"size_bytes": float(size), **damage.figures}) from None
 
 
 def _check(data: mmap.mmap, size: int) -> Mp4Video | None:

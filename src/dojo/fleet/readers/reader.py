@@ -14,8 +14,9 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from dojo.errors import RecordingError
 from dojo.records import Drive, Frame, Rejection
 
 
@@ -53,6 +54,7 @@ class Reading:
     rejections: tuple[Rejection, ...]
 
 
+@runtime_checkable
 class Reader(Protocol):
     """One recording format; stateless, so that a process pool can share it."""
 
@@ -93,3 +95,9 @@ def drive_id_of(files: Collection[SourceFile]) -> str:
     """Hash of the bytes of a drive's files: the same recording is the same drive wherever it lies."""
     digests = sorted({file.sha256 for file in files})
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+def rejection_of(where: str, error: RecordingError) -> Rejection:
+    """The refusal of a whole file, recording or drive, from the error that says why."""
+    figures = tuple((name, float(value)) for name, value in error.figures.items())
+    return Rejection(where, error.gate, error.message, figures)

@@ -38,7 +38,7 @@ from dojo.fleet.ego import smooth
 from dojo.fleet.gates import clean
 from dojo.fleet.readers import teslacam_sei
 from dojo.fleet.readers.decode import VideoCheck, check_video, read_frames, samples
-from dojo.fleet.readers.reader import Reading, Recording, SourceFile, drive_id_of, source_file
+from dojo.fleet.readers.reader import Reading, Recording, SourceFile, drive_id_of, rejection_of, source_file
 from dojo.fleet.readers.teslacam_vehicle import CAMERA_NAMES, Vehicle, vehicle_of
 from dojo.records import CameraStream, Drive, Frame, Provenance, Rejection, Signal, Telemetry
 
@@ -57,6 +57,8 @@ GROUP_GAP_NS = 120 * _NS
 
 MAX_MINUTES = 60
 """Longest recording, in clips of one camera, so that it stays a small unit of work. Assumed: a car keeps an hour."""
+
+NEW_COUNT_FRAMES = 10
 
 _REPEATED_FIX_NS = _NS
 # Assumed: below this the heading says nothing about the sense of the steering: a straight road, or walking pace.
@@ -262,7 +264,7 @@ def _clips(files: Iterable[SourceFile], vehicle: Vehicle) -> tuple[list[_Clip], 
             clip = _clip(file)
             vehicle.camera(clip.camera, clip.check.width_px, clip.check.height_px)
         except RecordingError as error:
-            refused.append(Rejection(str(file.path), error.gate, error.message, tuple(error.figures.items())))
+            refused.append(rejection_of(str(file.path), error))
             continue
         key = clip.start_ns, clip.camera
         rival = best.get(key)
@@ -306,7 +308,7 @@ def _clip(file: SourceFile) -> _Clip:
             columns[sample.index] = message
             heard[sample.index] = True
     # A message in a damaged group of pictures is suspect too: nothing but the video's own structure guards it.
-    heard &= check.intact & np.isfinite(columns).all(1)
+    heard &= check.intact
     clip = _Clip(file, camera, start_ns, check, columns, heard, ())
     doubts = _doubtful_messages(clip)
     heard = heard.copy()
@@ -443,16 +445,22 @@ def _follows(before: tuple[Minute, int], minute: Minute) -> int | None:
     # Both starts are known to the second at best, from names.
     if abs(later.start_ns - end_ns) > JOIN_TOLERANCE_NS:
         return None
-    missing_ns = _missing_frames(earlier, later) * earlier.step_ns
-    return end_ns + missing_ns if missing_ns <= JOIN_TOLERANCE_NS else None
+    missing = _missing_frames(earlier, later)
+    if missing is None or missing * earlier.step_ns > JOIN_TOLERANCE_NS:
+        return None
+    return end_ns + missing * earlier.step_ns
 
 
-def _missing_frames(earlier: _Clip, later: _Clip) -> int:
-    """Frames that the car counted between two files and that neither holds; zero where it counts anew."""
-    a, b = np.flatnonzero(earlier.heard)[-1], np.flatnonzero(later.heard)[0]
-    between = later.column("frame_seq_no")[b] - earlier.column("frame_seq_no")[a]
-    present = len(earlier.heard) - a + b
-    return max(0, int(between - present))
+def _missing_frames(earlier: _Clip, later: _Clip) -> int | None:
+    """Frames that the car counted between two files and that neither holds; None where the count runs backwards."""
+    count, next_count = earlier.column("frame_seq_no"), later.column("frame_seq_no")
+    before, after = np.flatnonzero(earlier.heard), np.flatnonzero(later.heard)
+    # Assumed: a car that counts anew in every file starts from the same number, give or take a few frames.
+    if abs(next_count[after[0]] - after[0] - (count[before[0]] - before[0])) <= NEW_COUNT_FRAMES:
+        return 0
+    between = next_count[after[0]] - count[before[-1]]
+    present = len(earlier.heard) - before[-1] + after[0]
+    return int(between - present) if between >= present else None
 
 
 def _drive(vehicle: Vehicle, run: Sequence[tuple[Minute, int]], recording: Recording) -> Drive:

@@ -13,6 +13,7 @@ the wire format of protocol buffers, https://protobuf.dev/programming-guides/enc
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TypeAlias
 
@@ -113,6 +114,8 @@ def _numbers(body: bytes) -> Message:
         if tag >> 3 == 0 or tag & 7 != expected:
             raise MalformedMessageError(f"field {tag >> 3} has wire type {tag & 7}, expected {expected}")
         value, at = _value(body, at, tag & 7)
+        if not math.isfinite(value):
+            raise MalformedMessageError(f"{name or tag >> 3} is {value}")
         if name:
             values[name] = value
     return tuple(values.values())

@@ -93,7 +93,7 @@ class Vehicle:
                 "unknown_camera",
                 f"camera {name}: expected pictures shaped like {known.width_px} x {known.height_px}, got {width_px} x "
                 f"{height_px}; correct [cameras.{name}] in {FILE_NAME}",
-                {"width_px": width_px, "height_px": height_px},
+                {"width_px": float(width_px), "height_px": float(height_px)},
             )
         return replace(
             known,
