@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -109,7 +110,7 @@ def _wheels(front_x: float, rear_x: float, radius_x: float, height: float) -> Me
 def _loft(sections: list[tuple[float, float, float, float]], rgb: Rgb) -> Mesh:
     """Side walls and top between cross-sections (x, half width, low z, high z), front first, ends closed."""
     parts = []
-    for (x0, w0, l0, h0), (x1, w1, l1, h1) in zip(sections, sections[1:], strict=False):
+    for (x0, w0, l0, h0), (x1, w1, l1, h1) in pairwise(sections):
         parts.append(_both(polygon([(x1, w1, l1), (x0, w0, l0), (x0, w0, h0), (x1, w1, h1)][::-1], rgb)))
         parts.append(polygon([(x0, -w0, h0), (x0, w0, h0), (x1, w1, h1), (x1, -w1, h1)], rgb))
     xf, wf, lf, hf = sections[0]

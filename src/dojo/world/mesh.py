@@ -20,7 +20,7 @@ Rgb = tuple[float, float, float]
 """Red, green and blue from 0 to 1."""
 
 SUN = np.array([0.45, 0.35, 0.82])
-"""Assumed: direction to the light that shades faces; one for all, because vehicles and houses turn but shadows are soft."""
+"""Assumed: direction to the light that shades faces, one for all; turned things take their shading with them."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 In: a road, a camera, a look; where the ego is, who else is there, the time. Out: RGB pictures that agree with the
 camera model to a fraction of a pixel.
-Idea: drawn at twice the size and averaged down, because the software display has no anti-aliasing and lane lines are
-thin. Positions are taken relative to the ego before they become 32-bit floats. Paint and shadows are scaled by half
-a per cent towards the eye, which leaves their picture the same and their depth in front of the road: no z-fighting.
+Idea: drawn with two rows for each row and averaged, because the software display has no anti-aliasing, and lane lines
+towards the horizon are thin and slanted (two columns for each as well is better still, at twice the time).
+Positions are taken relative to the eye before they become 32-bit floats. Paint and shadows are scaled by half a per
+cent towards the eye, which leaves their picture the same and their depth in front of the road: no z-fighting.
 The depth of each pixel rides along in the alpha channel (a texture looked up by eye depth), for weather that needs it.
 Not here: shapes (`scenery.py`, `bodies.py`), light and weather (`weather.py`).
 """
@@ -12,7 +13,7 @@ Not here: shapes (`scenery.py`, `bodies.py`), light and weather (`weather.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +25,7 @@ from panda3d import core
 from dojo.errors import ConfigError
 from dojo.geometry import Camera, Rigid
 from dojo.world import textures
-from dojo.world.bodies import Body, OtherVehicle, body
+from dojo.world.bodies import Body, OtherVehicle, VehicleKind, body
 from dojo.world.mesh import Mesh, grid
 from dojo.world.props import Material
 from dojo.world.road import Hills, Road
@@ -37,6 +38,22 @@ REACH_M = 380.0
 """Road and scenery are drawn this far along the road, land to `LAND_REACH_M`."""
 LAND_REACH_M = 460.0
 OVERLAY_SCALE = 0.995
+ANCHOR_GRID_M = 512.0
+"""Scenery is placed relative to the nearest point of this grid: 32-bit floats are exact to 0.06 mm at that distance."""
+KEPT = 160
+"""How many stretches and tiles are kept for when they are wanted again; about 50 are in sight."""
+_ORDER = {
+    "vehicle": 0,
+    "plain": 1,
+    "leaves": 2,
+    "wall": 3,
+    "asphalt": 4,
+    "land": 5,
+    "sky": 6,
+    "overlay": 7,
+    "shadow": 8,
+}
+"""What is likely to be in front is drawn first, so that what it hides costs little; what is see-through comes last."""
 DISPLAYS = ("p3tinydisplay", "pandagl", "p3headlessgl")
 
 
@@ -54,7 +71,7 @@ class Renderer:
 
     Args:
         camera: without distortion. `seed`: of scenery and noise.
-        supersampling: pixels drawn per pixel, along each axis.
+        supersampling: pixels drawn per pixel, across and down.
         display: `p3tinydisplay` needs nothing; `p3headlessgl` needs EGL, `pandagl` needs a screen.
 
     Raises:
@@ -68,7 +85,7 @@ class Renderer:
         look: Look,
         seed: int,
         *,
-        supersampling: int = 2,
+        supersampling: tuple[int, int] = (1, 2),
         display: str = "p3tinydisplay",
     ) -> None:
         if any(camera.distortion):
@@ -81,13 +98,15 @@ class Renderer:
         self._scene = self._window.scene
         self._solid, self._overlay = self._scene.attach_new_node("solid"), self._scene.attach_new_node("overlay")
         self._overlay.set_depth_write(False)
-        self._overlay.set_bin("fixed", 10)
+        self._overlay.set_scale(OVERLAY_SCALE)  # about the eye, which is the scene's origin
         self._sky = _sky(self._window.scene, look, seed)
         if look.needs_depth:
             _carry_depth(self._solid, self._overlay)
-        self._stretches: dict[tuple[int, int], _Placed] = {}
-        self._tiles: dict[tuple[int, int], _Placed] = {}
-        self._vehicles: dict[tuple[str, int], list[_Vehicle]] = {}
+        self._solid_anchor = self._solid.attach_new_node("anchor")
+        self._overlay_anchor = self._overlay.attach_new_node("anchor")
+        self._anchor = np.full(3, np.inf)
+        self._stretches, self._tiles = _Cache(self._make_stretch), _Cache(self._make_tile)
+        self._vehicles: dict[tuple[VehicleKind, int], list[_Vehicle]] = {}
         nodes = road.pose(np.arange(0.0, road.length_m, 4.0))
         self._nodes = np.stack([nodes.x_m, nodes.y_m], -1)
 
@@ -100,8 +119,6 @@ class Renderer:
     def close(self) -> None:
         """Give the window and everything in it back."""
         self._window.close()
-        self._stretches.clear()
-        self._tiles.clear()
         self._vehicles.clear()
 
     def render(
@@ -141,36 +158,44 @@ class Renderer:
     # Surroundings.
 
     def _show_surroundings(self, eye: np.ndarray) -> None:
-        """Build, place and drop what is near: everything is placed relative to the eye."""
-        self._overlay.set_scale(OVERLAY_SCALE)  # about the eye, which is the scene's origin
+        """Build what comes near, hide what is left behind, and move everything to where the eye sees it from."""
+        anchor = np.append(np.round(eye[:2] / ANCHOR_GRID_M) * ANCHOR_GRID_M, 0.0)
+        shift = (anchor - eye).tolist()
+        self._solid_anchor.set_pos(*shift)
+        self._overlay_anchor.set_pos(*shift)
         s_m = 4.0 * int(np.argmin(((self._nodes - eye[:2]) ** 2).sum(-1)))
-        wanted: set[tuple[int, int]] = set()
-        last = self._scenery.stretches - 1
-        for number in range(max(0, int((s_m - REACH_M) / STRETCH_M)), min(last, int((s_m + REACH_M) / STRETCH_M)) + 1):
+        moved = not np.array_equal(anchor, self._anchor)
+        self._anchor = anchor
+        self._stretches.want(self._stretches_near(s_m), anchor, moved)
+        self._tiles.want(_tiles_near(eye), anchor, moved)
+
+    def _stretches_near(self, s_m: float) -> frozenset[tuple[int, int]]:
+        """Numbers of stretches, each with its level of detail and once more, as -1, for what stands beside it."""
+        low = max(0, int((s_m - REACH_M) / STRETCH_M))
+        high = min(self._scenery.stretches - 1, int((s_m + REACH_M) / STRETCH_M))
+        wanted = set()
+        for number in range(low, high + 1):
             away_m = abs((number + 0.5) * STRETCH_M - s_m)
-            detail = sum(away_m > within for within in DETAIL_WITHIN_M)
-            wanted |= {(number, detail), (number, -1)}
-        for key in wanted - self._stretches.keys():
-            number, detail = key
-            made = self._scenery.surface(number, detail) if detail >= 0 else self._scenery.beside(number)
-            self._stretches[key] = self._place(made)
-        _keep(self._stretches, wanted, eye)
-        corner = np.floor((eye[:2] - LAND_REACH_M) / TILE_M).astype(int)
-        count = math.ceil(2 * LAND_REACH_M / TILE_M) + 1
-        tiles = {(int(corner[0]) + i, int(corner[1]) + j) for i in range(count) for j in range(count)}
-        for column, row in tiles - self._tiles.keys():
-            origin = (column * TILE_M, row * TILE_M, 0.0)
-            self._tiles[column, row] = self._place(Scene(origin, {"land": self._scenery.land(column, row)}, {}))
-        _keep(self._tiles, tiles, eye)
+            wanted |= {(number, sum(away_m > within for within in DETAIL_WITHIN_M)), (number, -1)}
+        return frozenset(wanted)
+
+    def _make_stretch(self, key: tuple[int, int]) -> _Placed:
+        number, detail = key
+        return self._place(self._scenery.surface(number, detail) if detail >= 0 else self._scenery.beside(number))
+
+    def _make_tile(self, key: tuple[int, int]) -> _Placed:
+        origin = (key[0] * TILE_M, key[1] * TILE_M, 0.0)
+        return self._place(Scene(origin, {"land": self._scenery.land(*key)}, {}))
 
     def _place(self, scene: Scene) -> _Placed:
         nodes = []
-        for root, meshes in ((self._solid, scene.solid), (self._overlay, scene.overlay)):
+        for root, meshes in ((self._solid_anchor, scene.solid), (self._overlay_anchor, scene.overlay)):
             if any(len(mesh.triangles) for mesh in meshes.values()):
                 node = root.attach_new_node("stretch")
                 for material, mesh in meshes.items():
                     if len(mesh.triangles):
-                        _attach(node, mesh, self._textures.get(material))
+                        part = _attach(node, mesh, self._textures.get(material))
+                        part.set_bin("fixed", _ORDER["overlay" if root is self._overlay_anchor else material])
                 nodes.append(node)
         return _Placed(np.array(scene.origin_m), nodes)
 
@@ -178,7 +203,7 @@ class Renderer:
 
     def _assign(self, others: Sequence[OtherVehicle]) -> list[tuple[OtherVehicle, _Vehicle]]:
         """A body for each vehicle; bodies are kept from picture to picture and hidden while unused."""
-        used: dict[tuple[str, int], int] = {}
+        used: dict[tuple[VehicleKind, int], int] = {}
         pairs = []
         for vehicle in others:
             key = (vehicle.kind, vehicle.shape % 4)
@@ -248,7 +273,7 @@ def _pipe(display: str) -> Any:
 class _Window:
     """An off-screen buffer, a scene with the eye at its origin, and a lens that is the camera's."""
 
-    def __init__(self, camera: Camera, supersampling: int, display: str) -> None:
+    def __init__(self, camera: Camera, supersampling: tuple[int, int], display: str) -> None:
         if display not in DISPLAYS:
             raise ConfigError(f"renderer: expected a display from {', '.join(DISPLAYS)}, got {display!r}")
         self._size = (camera.width_px, camera.height_px)
@@ -257,7 +282,7 @@ class _Window:
         bits = core.FrameBufferProperties()
         bits.set_rgba_bits(8, 8, 8, 8)
         bits.set_depth_bits(24)
-        size = core.WindowProperties.size(camera.width_px * supersampling, camera.height_px * supersampling)
+        size = core.WindowProperties.size(camera.width_px * supersampling[0], camera.height_px * supersampling[1])
         pipe = _pipe(display)
         self._buffer = self._engine.make_output(pipe, "camera", 0, bits, size, core.GraphicsPipe.BF_refuse_window)
         if self._buffer is None:
@@ -283,14 +308,28 @@ class _Window:
         self._buffer.set_active(False)
         width, height = self._size
         raw = np.frombuffer(self._texture.get_ram_image(), np.uint8)
-        raw = raw.reshape(height * self._times, width * self._times, -1)
-        small = cv2.resize(raw, self._size, interpolation=cv2.INTER_AREA) if self._times > 1 else raw
-        small = cv2.flip(small, 0)
+        raw = raw.reshape(height * self._times[1], width * self._times[0], -1)
+        small = cv2.flip(_averaged(raw, *self._times), 0)
         return cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), small[..., 3].copy() if with_code else None
 
     def close(self) -> None:
         self._engine.remove_window(self._buffer)
         self.scene.remove_node()
+
+
+def _averaged(raw: np.ndarray, across: int, down: int) -> np.ndarray:
+    """Means of blocks of pixels."""
+    if (across, down) == (1, 2):  # OpenCV's average is fast for equal factors only
+        return np.asarray(cv2.addWeighted(raw[::2], 0.5, raw[1::2], 0.5, 0.0))
+    size = (raw.shape[1] // across, raw.shape[0] // down)
+    return np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_AREA)) if across * down > 1 else raw
+
+
+def _tiles_near(eye: np.ndarray) -> frozenset[tuple[int, int]]:
+    """Columns and rows of the land tiles within reach."""
+    column, row = np.floor((eye[:2] - LAND_REACH_M) / TILE_M).astype(int).tolist()
+    count = math.ceil(2 * LAND_REACH_M / TILE_M) + 1
+    return frozenset((column + i, row + j) for i in range(count) for j in range(count))
 
 
 def _lens(camera: Camera) -> Any:
@@ -316,30 +355,42 @@ class _Placed:
     """Nodes of one stretch or tile, and where they belong."""
 
     def __init__(self, origin_m: np.ndarray, nodes: list[Any]) -> None:
-        self.origin_m, self.nodes = origin_m, nodes
+        self._origin_m, self._nodes = origin_m, nodes
 
-    def place(self, eye: np.ndarray) -> None:
-        x, y, z = (self.origin_m - eye).tolist()
-        for node in self.nodes:
-            node.set_pos(x, y, z)
+    def show(self, anchor: np.ndarray) -> None:
+        for node in self._nodes:
+            node.set_pos(*(self._origin_m - anchor).tolist())
             node.show()
 
-    def away_m(self, eye: np.ndarray) -> float:
-        return float(np.hypot(*(self.origin_m - eye)[:2]))
+    def hide(self) -> None:
+        for node in self._nodes:
+            node.hide()
+
+    def remove(self) -> None:
+        for node in self._nodes:
+            node.remove_node()
 
 
-def _keep(placed: dict[tuple[int, int], _Placed], wanted: set[tuple[int, int]], eye: np.ndarray) -> None:
-    """Place what is wanted, hide the rest, forget what lies far behind."""
-    for key in list(placed):
-        item = placed[key]
-        if key in wanted:
-            item.place(eye)
-        elif item.away_m(eye) > 3 * REACH_M:
-            for node in placed.pop(key).nodes:
-                node.remove_node()
-        else:
-            for node in item.nodes:
-                node.hide()
+class _Cache:
+    """Things that are made when first wanted, hidden while not, and forgotten when not wanted for long."""
+
+    def __init__(self, make: Callable[[tuple[int, int]], _Placed]) -> None:
+        self._make = make
+        self._placed: dict[tuple[int, int], _Placed] = {}  # the longest unwanted first
+        self._shown: frozenset[tuple[int, int]] = frozenset()
+
+    def want(self, wanted: frozenset[tuple[int, int]], anchor: np.ndarray, moved: bool) -> None:
+        if wanted == self._shown and not moved:
+            return
+        for key in self._shown - wanted:
+            self._placed[key].hide()
+        for key in sorted(wanted):
+            item = self._placed.pop(key, None) or self._make(key)
+            self._placed[key] = item
+            item.show(anchor)
+        for key in list(self._placed)[: max(0, len(self._placed) - KEPT)]:
+            self._placed.pop(key).remove()
+        self._shown = wanted
 
 
 class _Vehicle:
@@ -347,13 +398,14 @@ class _Vehicle:
 
     def __init__(self, solid: Any, overlay: Any, shape: Body) -> None:
         self._node = solid.attach_new_node("vehicle")
+        self._node.set_bin("fixed", _ORDER["vehicle"])
         self._painted = _attach(self._node, shape.painted, None)
         _attach(self._node, shape.fixed, None)
         self._lamps = {name: _attach(self._node, getattr(shape, name), None) for name in ("brake", "left", "right")}
         self._shadow = _attach(overlay, _shadow(), None)
         self._shadow.set_transparency(core.TransparencyAttrib.M_alpha)
         self._shadow.set_color_scale(1, 1, 1, 0.55)
-        self._shadow.set_bin("fixed", 20)
+        self._shadow.set_bin("fixed", _ORDER["shadow"])
 
     def show(self, vehicle: OtherVehicle, world_from_vehicle: Rigid, eye: np.ndarray, time_s: float) -> None:
         ahead, left, up = world_from_vehicle.rotation.T
@@ -435,10 +487,10 @@ def _make_textures(look: Look, seed: int) -> dict[Material, Any]:
 
 
 def _sky(scene: Any, look: Look, seed: int) -> Any:
-    """A cylinder around the eye, drawn first; its texture spans 6 degrees below to 42 degrees above the horizon."""
+    """A cylinder around the eye, behind everything; its texture spans -6 to 42 degrees of elevation."""
     rng = np.random.default_rng((seed, 0x5C1))
     picture = textures.panorama(rng, look.zenith, look.horizon, look.cloud, look.cloud_cover, look.hill)
-    radius, around, levels = 400.0, 32, np.radians(np.linspace(-6.0, 42.0, 13))
+    radius, around, levels = FAR_M + 50.0, 32, np.radians(np.linspace(-6.0, 42.0, 13))
     turn = 2 * np.pi * np.arange(around + 1) / around
     x, _ = np.broadcast_arrays(radius * np.cos(turn), levels[:, None])
     y, z = np.broadcast_arrays(radius * np.sin(turn), radius * np.tan(levels)[:, None])
@@ -449,9 +501,11 @@ def _sky(scene: Any, look: Look, seed: int) -> Any:
         np.ones((13, around + 1, 3), np.float32),
     )
     node = _attach(scene, sheet, _texture(picture, repeat=False))
-    node.set_bin("background", 0)
+    node.set_bin("fixed", _ORDER["sky"])
     node.set_depth_write(False)
-    node.set_depth_test(False)
+    # Far away and narrow, its facets need neither perspective nor colours of their own, which makes them cheaper.
+    node.set_color(1, 1, 1, 1)
+    node.set_attrib(core.RenderModeAttrib.make(core.RenderModeAttrib.M_filled_flat))
     return node
 
 

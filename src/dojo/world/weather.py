@@ -371,7 +371,7 @@ def _add_glow(picture: Picture, code: Plane, glow: Glow) -> None:
     # Two codes are about 4 % of depth; the lamp sits on the body's face, so its own body does not hide it.
     if int(code[row, column]) + 2 < int(depth_code(np.array(glow.depth_m - 1.0))):
         return
-    reach = int(math.ceil(4 * glow.radius_px)) + 1
+    reach = math.ceil(4 * glow.radius_px) + 1
     x0, x1, y0, y1 = max(0, column - reach), min(columns, column + reach), max(0, row - reach), min(rows, row + reach)
     dx2 = (np.arange(x0, x1) - glow.column) ** 2 / glow.radius_px**2
     dy2 = (np.arange(y0, y1) - glow.row) ** 2 / glow.radius_px**2
