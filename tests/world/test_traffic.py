@@ -95,6 +95,27 @@ def test_those_ahead_wait_at_a_red_light_and_go_when_it_is_gone() -> None:
     assert traffic.agents[0].speed_mps > 3.0
 
 
+def test_bodies_stand_in_their_lanes_and_face_the_way_they_drive() -> None:
+    road = make_road(2, "motorway")
+    traffic, _, _ = flow(road, 3, 20.0, np.array([22.0]))
+    for one, body in zip(traffic.agents, traffic.bodies(), strict=True):
+        s_m, lateral_m = road.locate(body.x_m, body.y_m, one.s_m)
+        assert s_m == pytest.approx(one.s_m, abs=1e-3)
+        assert lateral_m == pytest.approx(traffic.lateral_m(one), abs=1e-3)
+        facing = np.cos(body.yaw_rad - float(road.pose(s_m).yaw_rad))
+        assert facing * one.sense > 0.95
+        assert (body.blinker == "off") == (one.origin is None)
+
+
+def test_bodies_move_on_between_steps() -> None:
+    road = make_road(2, "motorway")
+    traffic, _, _ = flow(road, 3, 5.0, np.array([22.0]))
+    for one, now, later in zip(traffic.agents, traffic.bodies(), traffic.bodies(0.04), strict=True):
+        moved = np.hypot(later.x_m - now.x_m, later.y_m - now.y_m)
+        # The road's curve makes it a little more or less than along the reference line.
+        assert moved == pytest.approx(0.04 * one.speed_mps, rel=0.05, abs=0.02)
+
+
 def test_the_same_seed_gives_the_same_traffic() -> None:
     road = make_road(4, "motorway")
     runs = [flow(road, 7, 10.0, np.array([24.0]))[0].agents for _ in range(2)]
@@ -104,6 +125,6 @@ def test_the_same_seed_gives_the_same_traffic() -> None:
 
 def agent(s_m: float, lane: int, speed_mps: float) -> Agent:
     return Agent(
-        s_m=s_m, lane=lane, sense=1, speed_mps=speed_mps, length_m=4.5, width_m=1.8, height_m=1.5, look=1,
+        kind="car", s_m=s_m, lane=lane, sense=1, speed_mps=speed_mps, length_m=4.5, width_m=1.8, height_m=1.5, look=1,
         speed_factor=1.0, offset_m=0.0, following=Following(),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from dojo.world.teslacam import (
     file_stem,
     sei_nal,
     write_event,
-    write_recent,
+    write_minutes,
     write_video,
 )
 
@@ -195,7 +195,8 @@ def test_every_sample_starts_with_the_sei_and_has_four_byte_lengths(tmp_path: Pa
 
 def test_a_drive_becomes_one_file_a_minute_and_the_minutes_join_without_a_seam(tmp_path: Path) -> None:
     times = list(np.cumsum([0, *np.random.default_rng(2).integers(900_000_000, 1_100_000_000, 130)]).tolist())
-    paths = write_recent(tmp_path / "TeslaCam", "front", datetime(2026, 3, 29, 23, 58, 30), iter(car_frames(times)))
+    folder = tmp_path / "TeslaCam" / "RecentClips"
+    paths = write_minutes(folder, "front", datetime(2026, 3, 29, 23, 58, 30), iter(car_frames(times)))
     assert [str(p.relative_to(tmp_path)) for p in paths] == [
         "TeslaCam/RecentClips/2026-03-29_23-58-30-front.mp4",
         "TeslaCam/RecentClips/2026-03-29_23-59-30-front.mp4",

@@ -216,6 +216,7 @@ class Driver:
         self._rested_s = 0.0
         self._next_look_s = 3.0
         self._asked_mps2 = 0.0
+        self._braking = False
         self.lane = lane
         self.s_m = s_m
         self.lateral_m = 0.0
@@ -233,7 +234,7 @@ class Driver:
 
     def act(self, state: VehicleState, around: Surroundings, dt_s: float) -> Action:
         """What to do for the next `dt_s`."""
-        self.s_m, self.lateral_m = self._road.locate(state.x_m, state.y_m, self.s_m)
+        self.s_m, self.lateral_m = self._road.locate(state.x_m, state.y_m, self.s_m, within_m=10.0)
         self._aim.step(dt_s)
         self._mood.step(dt_s)
         self._mind_lanes(state, around)
@@ -245,11 +246,14 @@ class Driver:
         left, right = self._blinkers()
         coasting_mps2 = -0.1 - 0.0004 * state.speed_mps**2  # rolling resistance and drag of a passenger car (assumed)
         asked = self._asked_mps2
+        # A foot that has left the accelerator's reach is on the brake, and does not flutter between the two.
+        threshold_mps2 = coasting_mps2 - (0.05 if self._braking else 0.25)
+        self._braking = asked < threshold_mps2 or (state.speed_mps < 0.3 and asked <= 0)
         return Action(
             command=Command(wheel_rad, asked),
             blinker_left=left,
             blinker_right=right,
-            brake=asked < coasting_mps2 - 0.2 or (state.speed_mps < 0.3 and asked <= 0),
+            brake=self._braking,
             accelerator=min(1.0, max(0.0, (asked - coasting_mps2) / self._car.acceleration_limit_mps2)),
         )
 

@@ -36,7 +36,8 @@ class SensorErrors:
             (2020), user range error 2 m rms; code-smoothed receivers drift over minutes.
         gnss_period_s: between fixes; the last one is repeated meanwhile.
         speed_scale: tyre wear and pressure. `steering_offset_deg`: the wheel's angle when driving straight.
-        heading_deg, acceleration_mps2: noise; `acceleration_bias_mps2` per axis.
+        heading_deg: slow error, forgotten over `heading_s`: what turns fast is a gyroscope's and nearly free of noise.
+        acceleration_mps2: noise; `acceleration_bias_mps2` per axis.
     """
 
     gnss_drift_m: float = 1.0
@@ -46,6 +47,7 @@ class SensorErrors:
     speed_scale: float = 1.0
     steering_offset_deg: float = 0.0
     heading_deg: float = 0.3
+    heading_s: float = 60.0
     acceleration_mps2: float = 0.05
     acceleration_bias_mps2: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -78,7 +80,7 @@ class Sensors:
         self._ecef_from_world = world_from_ecef(*origin_deg_m).inverse()
         self._rng = np.random.default_rng((seed, 0x6D55))
         self._drift = [Wander(errors.gnss_drift_m, errors.gnss_drift_s, self._rng) for _ in range(2)]
-        self._heading = Wander(errors.heading_deg, 5.0, self._rng)
+        self._heading = Wander(errors.heading_deg, errors.heading_s, self._rng)
         self._next_fix_s = -math.inf
         self._fix_deg = (0.0, 0.0)
         self._last_s: float | None = None
@@ -93,7 +95,9 @@ class Sensors:
             self._next_fix_s = state.time_s + errors.gnss_period_s
             noise = self._rng.normal(0.0, errors.gnss_noise_m, 2)
             self._fix_deg = self._fix(state.x_m + east_m + noise[0], state.y_m + north_m + noise[1], altitude_m)
-        wheel_deg = math.degrees(state.steering_wheel_rad) + errors.steering_offset_deg
+        # The manufacturer's viewer turns its wheel clockwise by the angle: positive is to the right.
+        # Source: teslamotors/dashcam, sei_explorer_hud.js.
+        wheel_deg = errors.steering_offset_deg - math.degrees(state.steering_wheel_rad)
         shake = self._rng.normal(0.0, errors.acceleration_mps2, 3) + errors.acceleration_bias_mps2
         heading_deg = (90.0 - math.degrees(state.yaw_rad) + self._heading.step(elapsed_s)) % 360.0
         return SeiMetadata(

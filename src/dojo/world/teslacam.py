@@ -150,12 +150,12 @@ def _with_emulation_prevention(rbsp: bytes) -> bytes:
     return bytes(out)
 
 
-def write_video(path: Path, frames: Iterable[CarFrame], *, crf: int = 21) -> int:
+def write_video(path: Path, frames: Iterable[CarFrame], *, crf: int = 23) -> int:
     """The number of frames written to one MP4 file, which appears under its name only when it is whole.
 
     Args:
         frames: in order of time; sizes equal and even.
-        crf: x264's constant rate factor. Assumed 21: no visible loss; a car's own rate is several times higher.
+        crf: x264's constant rate factor. Assumed 23: no visible loss; a car's own rate is several times higher.
 
     Raises:
         ConfigError: no frames, or a picture of another size than the first.
@@ -183,7 +183,7 @@ class _Track:
         rows, columns, _ = first.rgb.shape
         self._container, self._shape, self._zero_ns = container, first.rgb.shape, first.time_ns
         stream = container.add_stream("libx264", options={
-            "preset": "veryfast", "crf": str(crf), "bf": "0", "g": "30", "sc_threshold": "0", "tune": "zerolatency",
+            "preset": "ultrafast", "crf": str(crf), "bf": "0", "g": "30", "sc_threshold": "0", "tune": "zerolatency",
             # More threads cut the picture into other slices: the bytes would depend on the machine.
             "threads": "1", "x264-params": "threads=1:sliced-threads=0",
         })  # fmt: skip
@@ -241,10 +241,10 @@ def file_stem(start_local: datetime) -> str:
     return start_local.strftime("%Y-%m-%d_%H-%M-%S")
 
 
-def write_recent(
-    teslacam: Path, camera: str, start_local: datetime, frames: Iterable[CarFrame], *, crf: int = 21
+def write_minutes(
+    folder: Path, camera: str, start_local: datetime, frames: Iterable[CarFrame], *, crf: int = 23
 ) -> list[Path]:
-    """The files of one camera's drive under `RecentClips`, one per minute since its first frame.
+    """The files of one camera's drive in a clip folder (`RecentClips` or an event's), one per minute.
 
     Args:
         start_local: local time of the first frame; the car's names keep only its whole seconds.
@@ -252,7 +252,7 @@ def write_recent(
     paths = []
     for minute, group in _minutes(frames):
         name = f"{file_stem(start_local + timedelta(minutes=minute))}-{camera}.mp4"
-        path = teslacam / "RecentClips" / name
+        path = folder / name
         write_video(path, group, crf=crf)
         paths.append(path)
     return paths

@@ -10,10 +10,11 @@ Not here: the ego's own driver (`driver.py`), the formulas (`following.py`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from dojo.world.bodies import PAINTS, Blinker, OtherVehicle, VehicleKind
 from dojo.world.driver import NOBODY, PROFILE_SPACING_M, Neighbour, Style, profile_of
 from dojo.world.following import FAR_M, Following, idm_acceleration_mps2, lane_change_pays
 from dojo.world.road import Road
@@ -36,8 +37,13 @@ class EgoPlace:
 
 @dataclass
 class Agent:
-    """Another vehicle; `sense` is +1 along the road and -1 against it."""
+    """Another vehicle; `s_m` of its middle, `sense` +1 along the road and -1 against it.
 
+    While it changes lanes, `origin` is the lane it comes from, and `changing_s` counts from the first turn of the
+    wheel; before that it only signals.
+    """
+
+    kind: VehicleKind
     s_m: float
     lane: int
     sense: int
@@ -51,7 +57,7 @@ class Agent:
     following: Following
     acceleration_mps2: float = 0.0
     origin: int | None = None
-    changing_s: float = field(default=-SIGNAL_S)
+    changing_s: float = 0.0
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -128,6 +134,37 @@ class Traffic:
         """Distance of an agent's middle along the road, `later_s` after the last step."""
         travelled = max(0.0, agent.speed_mps * later_s + agent.acceleration_mps2 * later_s**2 / 2)
         return agent.s_m + agent.sense * travelled
+
+    def bodies(self, later_s: float = 0.0) -> tuple[OtherVehicle, ...]:
+        """Everybody as seen, `later_s` after the last step."""
+        return tuple(self._body(agent, later_s) for agent in self.agents)
+
+    def _body(self, agent: Agent, later_s: float) -> OtherVehicle:
+        s_m, lateral_m = self.s_m(agent, later_s), self.lateral_m(agent, later_s)
+        here = self._road.pose(s_m)
+        yaw_rad = float(here.yaw_rad) + (0.0 if agent.sense > 0 else math.pi)
+        # Sideways speed turns the body: its heading is that of its path.
+        sideways_mps = (self.lateral_m(agent, later_s + 0.1) - lateral_m) / 0.1
+        yaw_rad += math.atan2(sideways_mps * agent.sense, max(agent.speed_mps, 3.0))
+        return OtherVehicle(
+            x_m=float(here.x_m) - math.sin(float(here.yaw_rad)) * lateral_m,
+            y_m=float(here.y_m) + math.cos(float(here.yaw_rad)) * lateral_m,
+            yaw_rad=yaw_rad,
+            kind=agent.kind,
+            length_m=agent.length_m,
+            width_m=agent.width_m,
+            height_m=agent.height_m,
+            colour=PAINTS[agent.look % len(PAINTS)],
+            shape=agent.look // len(PAINTS),
+            braking=agent.acceleration_mps2 < -0.5 or agent.speed_mps < 0.1,
+            blinker=self._blinker(agent),
+        )
+
+    def _blinker(self, agent: Agent) -> Blinker:
+        if agent.origin is None:
+            return "off"
+        leftwards = self._road.lane_centre_m(agent.lane) > self._road.lane_centre_m(agent.origin)
+        return "left" if leftwards == (agent.sense > 0) else "right"
 
     # Following.
 
@@ -264,6 +301,7 @@ class Traffic:
         truck = bool(rng.random() < 0.15)
         factor = float(np.clip(rng.normal(0.80 if truck else 0.95, 0.08), 0.6, 1.15))
         agent = Agent(
+            kind="truck" if truck else "car",
             s_m=s_m,
             lane=lane,
             sense=sense,
