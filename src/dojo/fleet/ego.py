@@ -21,11 +21,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from dojo.fleet.measurements import STEP_S, UNDERSTEER_RAD_PER_MPS2, Measurements, TurnSource, clock, measure
+from dojo.fleet.measurements import STEP_S, UNDERSTEER_RAD_PER_MPS2, Measurements, clock, measure
 from dojo.fleet.start import find_start
 from dojo.records import EgoMotion, Telemetry
 
-# Layout of the state. The last four are constants of the sensors.
+# Layout of the state. Speed, yaw rate and acceleration are what the sensors show; the last four, constants of the
+# sensors, say what that means. A constant inside a measurement equation would seem to be measured whenever the vehicle
+# accelerates, because smaller speeds are smoother ones; here nothing but the path can tell it.
 EAST, NORTH, YAW, SPEED, YAW_RATE, ACCELERATION, SPEED_SCALE, TURN_OFFSET, TURN_SCALE, HEADING_OFFSET = range(10)
 STATES = 10
 
@@ -57,9 +59,7 @@ _MAX_REFUSED = 25  # Assumed: after a second of refusals in a row it is the filt
 _STANDSTILL_RADPS = 1e-4
 _LOST_M = 1000.0
 _BLOCK = 4096  # steps whose smoother gains are computed together: few enough not to need memory, many enough to be fast
-_EXACT = (
-    1e-4  # standard deviation (m, rad) of what is so by definition: the first pose where nothing else fixes the world
-)
+_EXACT = 1e-4  # standard deviation (m, rad) of what is so by definition: a first pose that nothing else fixes
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def smooth(
         clock_ns,
         _turned(states[:, YAW]),
         np.column_stack([states[:, EAST], states[:, NORTH], np.zeros(len(states))]),
-        states[:, SPEED].copy(),
-        states[:, YAW_RATE].copy(),
+        states[:, SPEED] * (1 + states[:, SPEED_SCALE]),
+        states[:, YAW_RATE] * (1 + states[:, TURN_SCALE]) + seen.turn_gain[last_known] * states[:, TURN_OFFSET],
         covariances[:, :3, :3].copy(),
         covered.copy(),
         covered,
@@ -130,6 +130,7 @@ def _begin(
     mean[SPEED] = run.speed_mps[0]
     sigma[[SPEED, YAW_RATE, ACCELERATION, SPEED_SCALE]] = 1.0, 0.5, 5.0, _SPEED_SCALE_SIGMA
     if run.turn is not None:
+        mean[YAW_RATE] = run.turn.measured.value[0]
         sigma[[TURN_OFFSET, TURN_SCALE]] = run.turn.offset_sigma, run.turn.scale_sigma
     sigma[HEADING_OFFSET] = _HEADING_OFFSET_SIGMA_RAD
     found = find_start(run)
@@ -168,25 +169,31 @@ class _Filter:
     ) -> None:
         self.mean, self.covariance = mean, covariance
         self._seen = seen
+        self._gain = seen.turn_gain.tolist()
         self._fix_repeats = max(seen.fix_rate_hz * _FIX_CORRELATION_S, 1.0)
         self._refused = {"speed": 0, "turn": 0, "heading": 0}
 
-    def predict(self, standing: bool) -> Float64[np.ndarray, "state state"]:
-        """One step ahead in time; returns the transition matrix. A standing vehicle keeps its pose."""
+    def predict(self, step: int, standing: bool) -> Float64[np.ndarray, "state state"]:
+        """From the step before to this one; returns the transition matrix. A standing vehicle keeps its pose."""
         mean = self.mean
         transition = np.eye(STATES)
         transition[SPEED, ACCELERATION] = STEP_S
         if not standing:
-            half = 0.5 * STEP_S
-            along = (mean[SPEED] + half * mean[ACCELERATION]) * STEP_S
-            yaw = mean[YAW] + half * mean[YAW_RATE]
+            rate, rate_row = self._yaw_rate(step - 1)
+            indicated, scale = mean[SPEED] + 0.5 * STEP_S * mean[ACCELERATION], 1 + mean[SPEED_SCALE]
+            along = STEP_S * scale * indicated
+            yaw = mean[YAW] + 0.5 * STEP_S * rate
             cosine, sine = math.cos(yaw), math.sin(yaw)
-            transition[EAST] += along * -sine * _TURN_ROW + STEP_S * cosine * _ALONG_ROW
-            transition[NORTH] += along * cosine * _TURN_ROW + STEP_S * sine * _ALONG_ROW
-            transition[YAW, YAW_RATE] = STEP_S
+            along_row = STEP_S * scale * _AHEAD_ROW
+            along_row[SPEED_SCALE] = STEP_S * indicated
+            yaw_row = 0.5 * STEP_S * rate_row
+            yaw_row[YAW] = 1.0
+            transition[EAST] += cosine * along_row - (along * sine) * yaw_row
+            transition[NORTH] += sine * along_row + (along * cosine) * yaw_row
+            transition[YAW] += STEP_S * rate_row
             mean[EAST] += along * cosine
             mean[NORTH] += along * sine
-            mean[YAW] += STEP_S * mean[YAW_RATE]
+            mean[YAW] += STEP_S * rate
         mean[SPEED] += STEP_S * mean[ACCELERATION]
         self.covariance = transition @ self.covariance @ transition.T
         self.covariance.ravel()[:: STATES + 1] += _PROCESS_VARIANCE
@@ -196,49 +203,49 @@ class _Filter:
         """Everything that was measured at this step."""
         seen = self._seen
         if seen.standstill[step]:
-            self._take(_YAW_RATE_ROW, -self.mean[YAW_RATE], _STANDSTILL_RADPS**2)
+            rate, row = self._yaw_rate(step)
+            self._take(row, -rate, _STANDSTILL_RADPS**2)
         if seen.speed.there[step]:
-            self._speed(step)
+            row = np.zeros(STATES)
+            row[SPEED], row[ACCELERATION] = 1.0, seen.speed.late_s[step]
+            self._gated("speed", row, seen.speed.value[step] - row @ self.mean, _SPEED_NOISE_MPS**2)
         if seen.turn is not None and seen.turn.measured.there[step]:
-            self._turn(seen.turn, step)
+            shown = self.mean[YAW_RATE]
+            variance = seen.turn.noise_radps**2 + (_TURN_NOISE_SHARE * shown) ** 2
+            self._gated("turn", _YAW_RATE_ROW, seen.turn.measured.value[step] - shown, variance)
         if seen.heading.there[step]:
             self._heading(step)
         if seen.east.there[step]:
             self._fix(step)
 
-    def _speed(self, step: int) -> None:
-        late_s = self._seen.speed.late_s[step]
-        speed, scale = self.mean[SPEED] + late_s * self.mean[ACCELERATION], 1 + self.mean[SPEED_SCALE]
+    def _yaw_rate(self, step: int) -> tuple[float, Float64[np.ndarray, " state"]]:
+        """True yaw rate, and its derivative by the state."""
+        shown, scale, gain = self.mean[YAW_RATE], 1 + self.mean[TURN_SCALE], self._gain[step]
         row = np.zeros(STATES)
-        row[SPEED], row[ACCELERATION], row[SPEED_SCALE] = scale, scale * late_s, speed
-        self._gated("speed", row, self._seen.speed.value[step] - speed * scale, _SPEED_NOISE_MPS**2)
-
-    def _turn(self, source: TurnSource, step: int) -> None:
-        rate, scale, gain = self.mean[YAW_RATE], 1 + self.mean[TURN_SCALE], source.gain[step]
-        row = np.zeros(STATES)
-        row[YAW_RATE], row[TURN_SCALE], row[TURN_OFFSET] = scale, rate, gain
-        residual = source.measured.value[step] - rate * scale - gain * self.mean[TURN_OFFSET]
-        self._gated("turn", row, residual, source.noise_radps**2 + (_TURN_NOISE_SHARE * rate) ** 2)
+        row[YAW_RATE], row[TURN_SCALE], row[TURN_OFFSET] = scale, shown, gain
+        return shown * scale + gain * self.mean[TURN_OFFSET], row
 
     def _heading(self, step: int) -> None:
         late_s = self._seen.heading.late_s[step]
-        row = np.zeros(STATES)
-        row[YAW], row[YAW_RATE], row[HEADING_OFFSET] = 1.0, late_s, 1.0
-        residual = self._seen.heading.value[step] - row @ self.mean
+        rate, row = self._yaw_rate(step)
+        row *= late_s
+        row[YAW] = row[HEADING_OFFSET] = 1.0
+        expected = self.mean[YAW] + self.mean[HEADING_OFFSET] + late_s * rate
+        residual = self._seen.heading.value[step] - expected
         wrapped = (residual + math.pi) % (2 * math.pi) - math.pi
         self._gated("heading", row, wrapped, self._seen.heading_noise_rad**2)
 
     def _fix(self, step: int) -> None:
         """Both coordinates or neither; judged by the error of one fix, weighed by how many share that error."""
-        late_s, yaw, speed = self._seen.east.late_s[step], self.mean[YAW], self.mean[SPEED]
-        cosine, sine = math.cos(yaw), math.sin(yaw)
+        late_s, yaw, scale = self._seen.east.late_s[step], self.mean[YAW], 1 + self.mean[SPEED_SCALE]
+        ahead = late_s * np.array([math.cos(yaw), math.sin(yaw)])
+        aside = np.array([-ahead[1], ahead[0]])
         rows = np.zeros((2, STATES))
         rows[0, EAST] = rows[1, NORTH] = 1.0
-        rows[0, SPEED], rows[1, SPEED] = late_s * cosine, late_s * sine
-        rows[0, YAW], rows[1, YAW] = -late_s * speed * sine, late_s * speed * cosine
+        rows[:, SPEED], rows[:, SPEED_SCALE] = scale * ahead, self.mean[SPEED] * ahead
+        rows[:, YAW] = scale * self.mean[SPEED] * aside
         measured = np.array([self._seen.east.value[step], self._seen.north.value[step]])
-        expected = self.mean[:2] + late_s * speed * np.array([cosine, sine])
-        residual = measured - expected
+        residual = measured - self.mean[:2] - scale * self.mean[SPEED] * ahead
         spread = rows @ self.covariance @ rows.T + _FIX_NOISE_M**2 * np.eye(2)
         if residual @ np.linalg.solve(spread, residual) > _GATE_2:
             return
@@ -263,10 +270,8 @@ class _Filter:
         self.covariance -= shared[:, None] * (shared / spread)
 
 
-_ALONG_ROW = np.zeros(STATES)
-_ALONG_ROW[[SPEED, ACCELERATION]] = 1.0, 0.5 * STEP_S
-_TURN_ROW = np.zeros(STATES)
-_TURN_ROW[[YAW, YAW_RATE]] = 1.0, 0.5 * STEP_S
+_AHEAD_ROW = np.zeros(STATES)
+_AHEAD_ROW[[SPEED, ACCELERATION]] = 1.0, 0.5 * STEP_S
 _YAW_RATE_ROW = np.zeros(STATES)
 _YAW_RATE_ROW[YAW_RATE] = 1.0
 _PROCESS_VARIANCE = np.array([_WANDER.get(state, 0.0) ** 2 * STEP_S + _NEVER_CERTAIN**2 for state in range(STATES)])
@@ -282,7 +287,7 @@ def _forward(
     now = _Filter(seen, mean, covariance)
     standing = seen.standstill.tolist()
     for step in range(count):
-        result.transition[step] = now.predict(standing[step]) if step else np.eye(STATES)
+        result.transition[step] = now.predict(step, standing[step]) if step else np.eye(STATES)
         result.predicted_mean[step], result.predicted_covariance[step] = now.mean, now.covariance
         now.update(step)
         result.mean[step], result.covariance[step] = now.mean, now.covariance

@@ -55,7 +55,7 @@ class Binned:
 
 @dataclass(frozen=True)
 class TurnSource:
-    """What measured the turn rate; value = yaw rate * (1 + scale) + gain * offset + noise.
+    """What showed the turn rate: yaw rate = shown * (1 + scale) + gain * offset.
 
     Args:
         offset_sigma, scale_sigma: how wrong the sensor may constantly be.
@@ -93,6 +93,11 @@ class Measurements:
     standstill: Bool[np.ndarray, " n"]
     signals: tuple[str, ...]
     origin_deg_m: tuple[float, float, float] | None
+
+    @property
+    def turn_gain(self) -> Float64[np.ndarray, " n"]:
+        """How much of the turn source's offset is yaw rate; zero without a source."""
+        return np.zeros(len(self.timestamps_ns)) if self.turn is None else self.turn.gain
 
     def runs(self) -> list[Measurements]:
         """Stretches without a gap, in order."""
