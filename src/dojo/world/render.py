@@ -282,7 +282,8 @@ class _Window:
         bits = core.FrameBufferProperties()
         bits.set_rgba_bits(8, 8, 8, 8)
         bits.set_depth_bits(24)
-        size = core.WindowProperties.size(camera.width_px * supersampling[0], camera.height_px * supersampling[1])
+        drawn = (camera.width_px * supersampling[0], camera.height_px * supersampling[1])
+        size = core.WindowProperties.size(*drawn)
         pipe = _pipe(display)
         self._buffer = self._engine.make_output(pipe, "camera", 0, bits, size, core.GraphicsPipe.BF_refuse_window)
         if self._buffer is None:
@@ -292,7 +293,7 @@ class _Window:
         self._buffer.set_active(False)
         self._buffer.set_clear_color((0, 0, 0, 1))
         self.scene = core.NodePath("scene")
-        node = core.Camera("camera", _lens(camera))
+        node = core.Camera("camera", _lens(camera, drawn, display))
         self._eye = self.scene.attach_new_node(node)
         self._buffer.make_display_region().set_camera(self._eye)
 
@@ -332,22 +333,26 @@ def _tiles_near(eye: np.ndarray) -> frozenset[tuple[int, int]]:
     return frozenset((column + i, row + j) for i in range(count) for j in range(count))
 
 
-def _lens(camera: Camera) -> Any:
+def _lens(camera: Camera, drawn: tuple[int, int], display: str) -> Any:
     """A lens whose picture is the camera's: pixel (0, 0) has its centre half a pixel inside the corner."""
     (fx, fy), (cx, cy) = camera.focal_px, camera.centre_px
     w, h = camera.width_px, camera.height_px
-    a, b = (FAR_M * 1.5 + NEAR_M) / (FAR_M * 1.5 - NEAR_M), -2 * FAR_M * 1.5 * NEAR_M / (FAR_M * 1.5 - NEAR_M)
-    # Rows are what eye x (right), y (forward), z (up) and 1 contribute to clip x, y, z, w.
+    far = FAR_M * 1.5
+    # The software display maps the view to half a drawn pixel less than the width and height (measured), from the top
+    # left corner; stretched by as much, its picture agrees with the camera.
+    stretch_x, stretch_y = (n / (n - 0.5) if display == "p3tinydisplay" else 1.0 for n in drawn)
+    # What eye x (right), y (forward) and z (up) add to clip x and y; clip w is y.
+    x_right, x_forward = 2 * fx / w, 2 * (cx + 0.5) / w - 1
+    y_up, y_forward = 2 * fy / h, 1 - 2 * (cy + 0.5) / h
     matrix = core.LMatrix4(
-        2 * fx / w, 0, 0, 0,
-        2 * (cx + 0.5) / w - 1, 1 - 2 * (cy + 0.5) / h, a, 1,
-        0, 2 * fy / h, 0, 0,
-        0, 0, b, 0,
+        stretch_x * x_right, 0, 0, 0,
+        stretch_x * (x_forward + 1) - 1, stretch_y * (y_forward - 1) + 1, (far + NEAR_M) / (far - NEAR_M), 1,
+        0, stretch_y * y_up, 0, 0,
+        0, 0, -2 * far * NEAR_M / (far - NEAR_M), 0,
     )  # fmt: skip
     lens = core.MatrixLens()
     lens.set_user_mat(matrix)
-    # The scene is culled by this box of directions rather than by the matrix, of which Panda3D cannot invert all.
-    lens.set_near_far(NEAR_M, FAR_M * 1.5)
+    lens.set_near_far(NEAR_M, far)
     return lens
 
 
@@ -522,7 +527,7 @@ def _carry_depth(*roots: Any) -> None:
     texture.set_magfilter(core.SamplerState.FT_nearest)
     texture.set_wrap_u(core.SamplerState.WM_clamp)
     stage = core.TextureStage("depth")
-    stage.set_sort(10)
+    stage.set_sort(-10)  # before the colours: the software display takes alpha from the first texture alone
     stage.set_mode(core.TextureStage.M_modulate)
     by_depth = core.LMatrix4(0, 0, 0, 0, 1 / FAR_M, 0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 1)
     for root in roots:
