@@ -37,6 +37,7 @@ _SHARP_RADPS, _SHARP_WINDOW_S, _SHARP_SAMPLES = 0.005, 0.5, 3
 _HEADING_NOISE_RAD = (0.0005, 0.05)  # bounds of what is believed about it
 _HEADING_ENOUGH_HZ = 0.9
 _REPEAT_S = 0.5  # a value that has not changed for this long is a new measurement all the same
+_FIX_GAP_S = 1.5  # over longer gaps a coordinate is not interpolated
 _FAR_M = 100_000.0  # a fix this far from the others is none
 
 
@@ -249,7 +250,7 @@ def _fixes(
 ) -> tuple[Binned, Binned, tuple[float, float, float] | None, float]:
     """East and north of GNSS fixes, their origin, and how many a second are new."""
     latitude = telemetry.latitude_deg
-    longitude, both = telemetry.longitude_deg.at(latitude.timestamps_ns, max_gap_s=0.2)
+    longitude, both = _longitude_at_fixes(telemetry)
     there = latitude.valid & both & (np.abs(latitude.values) <= 90) & (np.abs(longitude) <= 180)
     # A receiver without a fix writes (0, 0): a place in the Atlantic where no road is.
     there &= (np.abs(latitude.values) > 1e-6) | (np.abs(longitude) > 1e-6)
@@ -270,6 +271,14 @@ def _fixes(
     rate_hz = changed.sum() / max((times[-1] - times[0]) / 1e9, 1.0)
     east, north = (Signal.measured(times[changed], local_m[changed, axis].copy()) for axis in (0, 1))
     return _bin(east, timestamps_ns), _bin(north, timestamps_ns), origin, float(rate_hz)
+
+
+def _longitude_at_fixes(telemetry: Telemetry) -> tuple[Float64[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """Longitudes at the times of the latitudes, which are the same times in all but odd logs."""
+    times_ns, longitude = telemetry.latitude_deg.timestamps_ns, telemetry.longitude_deg
+    if np.array_equal(times_ns, longitude.timestamps_ns):
+        return longitude.values, longitude.valid
+    return longitude.at(times_ns, max_gap_s=_FIX_GAP_S)
 
 
 def _unwrapped(angle: Signal) -> Signal:
