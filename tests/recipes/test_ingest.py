@@ -382,3 +382,24 @@ def test_the_verb_reads_the_formats_of_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "stick").mkdir()
     outcome = run(IngestConfig(tmp_path / "stick", str(tmp_path / "data")), Console(quiet=True))
     assert (outcome.facts["found"], outcome.facts["drives"], outcome.facts["refused"]) == (0, 0, 0)
+
+
+def test_a_stick_from_a_car_comes_in_with_its_minutes_joined_and_its_bad_file_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "fleet"))
+    import teslacam_files
+
+    clips = tmp_path / "stick" / "car-1" / "TeslaCam" / "RecentClips"
+    for part in range(2):
+        messages = teslacam_files.straight_drive(60, first_seq=1000 + 60 * part, start_s=6.0 * part)
+        name = f"2026-03-01_12-00-{6 * part:02d}-front.mp4"
+        teslacam_files.write_clip(clips / name, messages, picture_offset=60 * part)
+    whole = (clips / "2026-03-01_12-00-00-front.mp4").read_bytes()
+    (clips / "2026-03-02_12-00-00-front.mp4").write_bytes(whole[: len(whole) // 2])
+    report = ingest(IngestConfig(tmp_path / "stick", str(tmp_path / "data"), processes=1))
+    dataset = Dataset.open(str(tmp_path / "data"))
+    (drive,) = dataset.drives()
+    assert (drive.vehicle_id, drive.cameras[0].name, len(drive.provenance.files)) == ("car-1", "front", 2)
+    assert len(drive.cameras[0].timestamps_ns) == len(dataset.frames(drive.drive_id, "front", np.arange(120))) == 120
+    assert [item.gate for item in report.refused] == ["truncated_file"]
