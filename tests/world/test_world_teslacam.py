@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dojo.errors import ConfigError
+from dojo.fleet.readers.teslacam_sei import COLUMNS, message_of
 from dojo.world.teslacam import (
     UUID,
     CarFrame,
@@ -159,6 +160,21 @@ def test_a_strict_parser_finds_one_message_on_each_frame_and_none_where_there_is
     assert write_video(path, car_frames(times, messages)) == len(messages)
     expected = [[] if m is None else [UUID + encode_message(m)] for m in messages]
     assert side_data(path) == expected
+
+
+@settings(max_examples=15, deadline=None)
+@given(messages=st.lists(MESSAGES | st.none(), min_size=1, max_size=12))
+def test_the_reader_of_the_fleet_reads_back_every_field_of_every_frame(
+    tmp_path_factory: pytest.TempPathFactory, messages: list[SeiMetadata | None]
+) -> None:
+    # Frame numbers up to 2^53 survive as the reader's 64-bit floats.
+    messages = [m and replace(m, frame_seq_no=m.frame_seq_no % 2**53) for m in messages]
+    path = tmp_path_factory.mktemp("read") / "a.mp4"
+    write_video(path, car_frames([100_000_000 * i for i in range(len(messages) + 1)], messages))
+    with av.open(str(path)) as container:
+        read = [message_of(bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    expected = [m and tuple(float(getattr(m, name)) for name in COLUMNS) for m in messages]
+    assert read == expected
 
 
 def test_a_player_shows_every_frame_at_its_own_time(tmp_path: Path) -> None:
