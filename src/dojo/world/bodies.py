@@ -121,7 +121,7 @@ def _loft(sections: list[tuple[float, float, float, float]], rgb: Rgb) -> Mesh:
 
 
 def _car(nose: float, screen: float, roof: float, back: float, tail: float, waist: float) -> Body:
-    floor = 0.13
+    floor, base = 0.13, waist - 0.03  # the cabin begins inside the shell
     shell = _loft(
         [
             (nose, 0.42, floor, waist * 0.78),
@@ -142,10 +142,10 @@ def _car(nose: float, screen: float, roof: float, back: float, tail: float, wais
     )
     cabin = _loft(
         [
-            (screen, 0.46, waist, waist),
-            (roof, 0.40, waist, 0.985),
-            (back, 0.39, waist, 0.965),
-            (tail, 0.45, waist, waist),
+            (screen, 0.46, base, base),
+            (roof, 0.40, base, 0.985),
+            (back, 0.39, base, 0.965),
+            (tail, 0.45, base, base),
         ],
         GLASS,
     )

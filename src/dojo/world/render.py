@@ -37,6 +37,8 @@ NEAR_M = 0.4
 REACH_M = 380.0
 """Road and scenery are drawn this far along the road, land to `LAND_REACH_M`."""
 LAND_REACH_M = 460.0
+HILLS_AWAY_M = 1200.0
+"""Assumed: how far away the hills of the panorama are, for the haze before them."""
 OVERLAY_SCALE = 0.995
 ANCHOR_GRID_M = 512.0
 """Scenery is placed relative to the nearest point of this grid: 32-bit floats are exact to 0.06 mm at that distance."""
@@ -409,6 +411,10 @@ class _Vehicle:
         self._lamps = {name: _attach(self._node, getattr(shape, name), None) for name in ("brake", "left", "right")}
         self._shadow = _attach(overlay, _shadow(), None)
         self._shadow.set_transparency(core.TransparencyAttrib.M_alpha)
+        # A shadow leaves the depth in the alpha channel as it is.
+        self._shadow.set_texture_off()
+        rgb = core.ColorWriteAttrib.C_red | core.ColorWriteAttrib.C_green | core.ColorWriteAttrib.C_blue
+        self._shadow.set_attrib(core.ColorWriteAttrib.make(rgb))
         self._shadow.set_color_scale(1, 1, 1, 0.55)
         self._shadow.set_bin("fixed", _ORDER["shadow"])
 
@@ -478,6 +484,7 @@ def _texture(picture: np.ndarray, *, repeat: bool = True) -> Any:
     texture.set_magfilter(core.SamplerState.FT_linear)
     if not repeat:
         texture.set_wrap_v(core.SamplerState.WM_clamp)
+        texture.set_minfilter(core.SamplerState.FT_nearest)
     return texture
 
 
@@ -494,7 +501,11 @@ def _make_textures(look: Look, seed: int) -> dict[Material, Any]:
 def _sky(scene: Any, look: Look, seed: int) -> Any:
     """A cylinder around the eye, behind everything; its texture spans -6 to 42 degrees of elevation."""
     rng = np.random.default_rng((seed, 0x5C1))
-    picture = textures.panorama(rng, look.zenith, look.horizon, look.cloud, look.cloud_cover, look.hill)
+    seen = math.exp(-3.912 * HILLS_AWAY_M / look.visibility_m)
+    hill = tuple(seen * h + (1 - seen) * v for h, v in zip(look.hill, look.haze, strict=True))
+    picture = textures.panorama(
+        rng, look.zenith, look.horizon, look.cloud, look.cloud_cover, (hill[0], hill[1], hill[2])
+    )
     radius, around, levels = FAR_M + 50.0, 32, np.radians(np.linspace(-6.0, 42.0, 13))
     turn = 2 * np.pi * np.arange(around + 1) / around
     x, _ = np.broadcast_arrays(radius * np.cos(turn), levels[:, None])
@@ -525,7 +536,8 @@ def _carry_depth(*roots: Any) -> None:
     texture.set_ram_image(rgba.tobytes())
     texture.set_minfilter(core.SamplerState.FT_nearest)
     texture.set_magfilter(core.SamplerState.FT_nearest)
-    texture.set_wrap_u(core.SamplerState.WM_clamp)
+    texture.set_wrap_u(core.SamplerState.WM_clamp)  # the software display clamps both axes or neither
+    texture.set_wrap_v(core.SamplerState.WM_clamp)
     stage = core.TextureStage("depth")
     stage.set_sort(-10)  # before the colours: the software display takes alpha from the first texture alone
     stage.set_mode(core.TextureStage.M_modulate)

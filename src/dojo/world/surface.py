@@ -69,6 +69,8 @@ class Stretch:
         return np.asarray(np.stack([x, y, z], -1) - np.array(self.origin_m))
 
 
+KERB_M, FOOTWAY_M = 0.12, 2.0
+"""Source: RASt 2006: kerbs of 0.12 m; footways beside narrow streets from 1.5 m up."""
 ROW_M = {"suburban": 2.5, "rural": 5.0, "motorway": 8.0}
 """Row spacing: chords leave the sharpest curve of each kind by 3 cm at most."""
 
@@ -77,19 +79,16 @@ def ribbon(stretch: Stretch, palette: Palette, detail: int) -> tuple[Mesh, Mesh]
     """Pavement and verges; with `detail` 0 all rows and wheel tracks, fewer from 1 on."""
     road, section = stretch.road, stretch.road.section
     rows = stretch.rows(ROW_M[road.kind] * (1, 2, 2)[detail])
-    paved = section.paved_edge_m
     columns = sorted(_columns(road, palette, tracks=detail == 0), key=lambda column: column[0])
     lateral = np.array([column[0] for column in columns])
     rgb = np.broadcast_to(np.array([column[1] for column in columns]), (len(rows), len(columns), 3))
     points = stretch.sheet(rows, lateral)
     uv = np.stack(np.broadcast_arrays(lateral / 4.0, (rows / 4.0)[:, None]), -1)
     asphalt = grid(points.astype(np.float32), uv.astype(np.float32), rgb.astype(np.float32))
-    return asphalt, Mesh.joined(
-        [
-            *(_verge(stretch, palette, rows, side, paved) for side in (-1.0, 1.0)),
-            *([_median(stretch, palette, rows)] if section.median_m else []),
-        ]
-    )
+    footways = [_footway(stretch, palette, rows, side) for side in (-1.0, 1.0)] if section.kerb else []
+    verges = [_verge(stretch, palette, rows, side) for side in (-1.0, 1.0)]
+    median = [_median(stretch, palette, rows)] if section.median_m else []
+    return Mesh.joined([asphalt, *footways]), Mesh.joined([*verges, *median])
 
 
 def _columns(road: Road, palette: Palette, *, tracks: bool) -> Iterator[tuple[float, Rgb]]:
@@ -115,21 +114,42 @@ def _columns(road: Road, palette: Palette, *, tracks: bool) -> Iterator[tuple[fl
             yield side * (section.median_m / 2 + between * section.lane_width_m), asphalt
 
 
-def _verge(stretch: Stretch, palette: Palette, rows: Float64[np.ndarray, " rows"], side: float, paved_m: float) -> Mesh:
-    """From the pavement's edge outwards: a kerb and a pavement for walking, or grass; then down below the land."""
+def _verge(stretch: Stretch, palette: Palette, rows: Float64[np.ndarray, " rows"], side: float) -> Mesh:
+    """Grass from the pavement outwards, which then goes down below the land."""
+    soil: Rgb = (palette.land[0] * 0.9, palette.land[1] * 0.8, palette.land[2] * 0.7)
     if stretch.road.section.kerb:
-        steps = [(0.0, 0.0), (0.02, 0.12), (0.15, 0.12), (2.0, 0.12), (2.1, 0.05), (4.0, 0.0), (8.0, -0.4)]
-        stone: Rgb = (palette.pavement[0] * 1.1, palette.pavement[1] * 1.1, palette.pavement[2] * 1.1)
-        colours = [stone, stone, stone, palette.pavement, palette.verge, palette.verge, palette.land]
+        steps = [(FOOTWAY_M, KERB_M), (FOOTWAY_M + 0.1, 0.05), (4.0, 0.0), (8.0, -0.4)]
+        colours = [soil, palette.verge, palette.verge, palette.land]
     else:
-        soil: Rgb = (palette.land[0] * 0.9, palette.land[1] * 0.8, palette.land[2] * 0.7)
         steps = [(0.0, 0.0), (0.35, -0.02), (1.2, 0.02), (3.0, -0.05), (8.0, -0.4)]
         colours = [soil, palette.verge, palette.verge, palette.verge, palette.land]
-    lateral = side * (paved_m + np.array([offset for offset, _ in steps]))
-    points = stretch.sheet(rows, lateral)
-    points[..., 2] += np.array([lift for _, lift in steps])
-    rgb = np.broadcast_to(np.array(colours), (*points.shape[:2], 3))
+    points, rgb = _profile(stretch, rows, side, steps, colours)
     return _on_land(stretch, points, rgb)
+
+
+def _footway(stretch: Stretch, palette: Palette, rows: Float64[np.ndarray, " rows"], side: float) -> Mesh:
+    """A kerb and paving beside a street."""
+    face: Rgb = (palette.pavement[0] * 0.75, palette.pavement[1] * 0.75, palette.pavement[2] * 0.75)
+    stone: Rgb = (palette.pavement[0] * 1.15, palette.pavement[1] * 1.15, palette.pavement[2] * 1.15)
+    steps = [(0.0, 0.0), (0.02, KERB_M), (0.15, KERB_M), (0.17, KERB_M), (FOOTWAY_M, KERB_M)]
+    points, rgb = _profile(stretch, rows, side, steps, [face, stone, stone, palette.pavement, palette.pavement])
+    uv = np.stack(
+        np.broadcast_arrays(side * np.array([offset for offset, _ in steps]) / 4.0, (rows / 4.0)[:, None]), -1
+    )
+    return grid(points.astype(np.float32), uv.astype(np.float32), rgb.astype(np.float32))
+
+
+def _profile(
+    stretch: Stretch,
+    rows: Float64[np.ndarray, " rows"],
+    side: float,
+    steps: list[tuple[float, float]],
+    colours: list[Rgb],
+) -> tuple[Float64[np.ndarray, "rows columns 3"], Float64[np.ndarray, "rows columns 3"]]:
+    """Points and colours of a sheet with (offset from the pavement's edge, lift) per column."""
+    points = stretch.sheet(rows, side * (stretch.road.section.paved_edge_m + np.array([offset for offset, _ in steps])))
+    points[..., 2] += np.array([lift for _, lift in steps])
+    return points, np.asarray(np.broadcast_to(np.array(colours), points.shape))
 
 
 def _median(stretch: Stretch, palette: Palette, rows: Float64[np.ndarray, " rows"]) -> Mesh:

@@ -77,7 +77,7 @@ def wall(rng: np.random.Generator) -> Picture:
 
 
 def panorama(rng: np.random.Generator, zenith: Rgb, horizon: Rgb, cloud: Rgb, cover: float, hill: Rgb) -> Picture:
-    """The sky all around, 1024 x 256: bottom row is 6 degrees below the horizon, top row 42 degrees above.
+    """The sky all around, 4096 x 512: bottom row is 6 degrees below the horizon, top row 42 degrees above.
 
     Args:
         cover: share of the sky in cloud, 0 to 1.
@@ -87,18 +87,24 @@ def panorama(rng: np.random.Generator, zenith: Rgb, horizon: Rgb, cloud: Rgb, co
     up = np.clip(elevation / 42.0, 0, 1) ** 0.6
     sky = np.array(horizon, np.float32) * (1 - up)[..., None] + np.array(zenith, np.float32) * up[..., None]
     sky = np.broadcast_to(sky, (rows, columns, 3)).copy()
+    # Clouds flatten towards the horizon: sample a sheet of noise along 1 / elevation.
     field = np.tile(noise(rng, 256, 4, 0.6), (1, 4))
-    # Clouds flatten towards the horizon: sample the field along 1 / elevation.
-    line = np.clip((240.0 / (np.clip(elevation[:, 0], 1.5, 42) + 4.0)).astype(np.int64) * 4, 0, 255)
-    veil = field[line] + 1.6 * (cover - 0.5) * 2
+    line = np.clip(960.0 / (np.clip(elevation, 1.5, 42) + 4.0), 0, 255).astype(np.float32)
+    across, down = np.broadcast_arrays(np.arange(columns, dtype=np.float32), line)
+    sheet = cv2.remap(field, across.copy(), down.copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    veil = sheet + 1.6 * (cover - 0.5) * 2
     amount = np.clip(veil, 0, 1.2)[..., None] / 1.2 * np.clip(elevation / 4.0, 0, 1)[..., None]
     sky = sky * (1 - 0.85 * amount) + np.array(cloud, np.float32) * 0.85 * amount
+    sky = np.asarray(cv2.GaussianBlur(sky, (0, 0), 1.5))
     for layer, fade in ((2.4, 0.45), (1.3, 0.8)):  # a far and a near ridge
         ridge = layer * (0.6 + 0.35 * _ridge(rng, columns))
         inside = (elevation < ridge[None, :])[..., None]
         tone = np.array(hill, np.float32) * fade + np.array(horizon, np.float32) * (1 - fade)
         sky = np.where(inside, tone, sky)
-    return np.clip(255 * sky, 0, 255).astype(np.uint8)
+    large = cv2.resize(
+        np.pad(sky, ((2, 2), (2, 2), (0, 0)), mode="wrap"), None, fx=4, fy=2, interpolation=cv2.INTER_LINEAR
+    )
+    return np.clip(255 * large[4:-4, 8:-8], 0, 255).astype(np.uint8)
 
 
 def _ridge(rng: np.random.Generator, columns: int) -> Float32[np.ndarray, " columns"]:

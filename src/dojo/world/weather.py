@@ -150,6 +150,7 @@ class Look:
                 light=(dark, dark, dark * 1.15),
                 headlights=float(u(0.85, 1.15)),
                 visibility_m=float(u(500, 1500)),
+                exposure=camera.exposure * 1.5,  # as automatic exposure would
                 noise=camera.noise * 1.6,
             )
         if weather == "rain":
@@ -211,7 +212,7 @@ class Finish:
         if look.needs_depth:
             right, up, forward = _directions(camera)
             self._beam = np.clip(255 * _beam(right, up, forward), 0, 255).astype(np.uint8)
-            self._fall = _lut(np.exp(-DEPTH_OF_CODE_M / 38.0) * min(look.headlights, 1.2))
+            self._fall = _lut(np.exp(-DEPTH_OF_CODE_M / 45.0) * min(look.headlights, 1.2))
             through = np.exp(-3.912 * DEPTH_OF_CODE_M / look.visibility_m)
             self._through = _lut(through)
             self._veil = np.stack([_lut(haze * (1 - through)) for haze in look.haze], -1)[None]
