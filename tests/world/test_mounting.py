@@ -15,16 +15,16 @@ from dojo.world.vehicle import VehicleParameters
 
 def test_however_the_front_camera_is_mounted_its_picture_covers_the_model_view() -> None:
     for seed in range(100):
-        camera = draw_camera("front", 576, 320, 440.0, seed)
+        camera = draw_camera("front", 512, 288, 392.0, seed)
         columns, rows = camera.sampling_map(camera.level_view(MODEL_VIEW))
         assert columns.min() >= 0
-        assert columns.max() <= 575
+        assert columns.max() <= 511
         assert rows.min() >= 0
-        assert rows.max() <= 319
+        assert rows.max() <= 287
 
 
 def test_heights_and_angles_vary_from_car_to_car_within_their_ranges() -> None:
-    cameras = [draw_camera("front", 576, 320, 440.0, seed) for seed in range(100)]
+    cameras = [draw_camera("front", 512, 288, 392.0, seed) for seed in range(100)]
     heights = np.array([camera.ego_from_camera.translation_m[2] for camera in cameras])
     angles = np.array([turned_deg(camera) for camera in cameras])
     assert 1.2 <= heights.min() < 1.3

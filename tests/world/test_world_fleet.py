@@ -220,7 +220,7 @@ def test_a_fleet_that_cannot_be_is_refused_with_every_fault_at_once() -> None:
     for fault in (
         "vehicles must be at least 1, got 0",
         "fps must be from 1 to 60, got 0.5",
-        "got 641 x 320",
+        "got 641 x 288",
         "got frnt",
         "saved_share must be from 0 to 1, got 2.0",
     ):

@@ -72,9 +72,9 @@ class FleetConfig:
     drives_per_vehicle: int = 2
     seconds_per_drive: float = 50.0
     fps: float = 10.0
-    width_px: int = 576
-    height_px: int = 320
-    focal_px: float = 440.0
+    width_px: int = 512
+    height_px: int = 288
+    focal_px: float = 392.0
     supersampling: tuple[int, int] = (1, 2)
     cameras: tuple[str, ...] = ("front",)
     saved_share: float = 0.25
