@@ -45,7 +45,14 @@ DEVICE_HEIGHT_M = 1.22
 DEVICE_AHEAD_M = 1.65
 
 _POSE_FILES = ("frame_times", "frame_positions", "frame_velocities", "frame_orientations", "frame_gps_times")
-_LOG_SERIES = ("CAN/speed", "CAN/steering_angle", "IMU/gyro", "IMU/accelerometer", "GNSS/live_gnss_ublox")
+# Series and how many columns each has at least.
+_LOG_SERIES = {
+    "CAN/speed": 1,
+    "CAN/steering_angle": 1,
+    "IMU/gyro": 3,
+    "IMU/accelerometer": 3,
+    "GNSS/live_gnss_ublox": 6,  # latitude, longitude, speed, UTC in ms, altitude, bearing
+}
 _NEEDED_SERIES = ("CAN/speed", "CAN/steering_angle")
 
 _STANDARD_GRAVITY_MPS2 = 9.80665
@@ -252,7 +259,9 @@ def _mounting(
             {"frames": float(straight.sum())},
         )
     forward, right, down = velocity_device[straight].mean(0)
-    turn = Rigid.from_euler(0.0, float(np.arctan2(-down, forward)), float(np.arctan2(right, forward))).rotation
+    # Straight ahead is (cos yaw cos pitch, sin yaw, -cos yaw sin pitch) in forward, right, down of the device.
+    pitch, yaw = float(np.arctan2(-down, forward)), float(np.arctan2(right, np.hypot(forward, down)))
+    turn = Rigid.from_euler(0.0, pitch, yaw).rotation
     return Rigid(turn @ _FLU_FROM_FRD, np.array([DEVICE_AHEAD_M, 0.0, DEVICE_HEIGHT_M]))
 
 
@@ -288,8 +297,14 @@ def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device
     def series(name: str) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, "n columns"]]:
         """Times, strictly increasing, and values as columns; empty where the segment has none."""
         times = arrays.get(f"processed_log/{name}/t", np.zeros(0))
-        values = arrays.get(f"processed_log/{name}/value", np.zeros((0, 6)))
-        values = values.reshape(len(values), -1)
+        values = arrays.get(f"processed_log/{name}/value", np.zeros((0, _LOG_SERIES[name])))
+        values = values[:, None] if values.ndim == 1 else values
+        if times.ndim != 1 or values.ndim != 2 or values.shape[1] < _LOG_SERIES[name]:
+            raise RecordingError(
+                "inconsistent_recording",
+                f"processed_log/{name}: expected {_LOG_SERIES[name]} columns beside one column of times, got shapes "
+                f"{values.shape} and {times.shape}; copy the segment again",
+            )
         count = min(len(times), len(values))
         kept = np.diff(times[:count], prepend=-np.inf) > 0
         return _ns(times[:count][kept], unix_ns), values[:count][kept]

@@ -34,7 +34,7 @@ def stream_of(
             "unknown_camera",
             f"{where}: expected {camera.width_px} x {camera.height_px} pictures for the intrinsics at hand, got "
             f"{checked.width_px} x {checked.height_px}; give the intrinsics of these pictures",
-            {"width_px": checked.width_px, "height_px": checked.height_px},
+            {"width_px": float(checked.width_px), "height_px": float(checked.height_px)},
         )
     frames = checked.frame_count
     if frames > len(times_ns):
