@@ -272,6 +272,26 @@ def _pipe(display: str) -> Any:
     return pipe
 
 
+@lru_cache
+def _spare_buffers(display: str, size: tuple[int, int]) -> list[Any]:
+    """Off-screen buffers that nobody uses: the software display never frees one (measured), so they are used again."""
+    return []
+
+
+def _make_buffer(display: str, size: tuple[int, int]) -> Any:
+    bits = core.FrameBufferProperties()
+    bits.set_rgba_bits(8, 8, 8, 8)
+    bits.set_depth_bits(24)
+    buffer = core.GraphicsEngine.get_global_ptr().make_output(
+        _pipe(display), "camera", 0, bits, core.WindowProperties.size(*size), core.GraphicsPipe.BF_refuse_window
+    )
+    if buffer is None:
+        raise ConfigError(f"renderer: display {display!r} cannot draw off-screen here; use 'p3tinydisplay'")
+    buffer.set_active(False)
+    buffer.set_clear_color((0, 0, 0, 1))
+    return buffer
+
+
 class _Window:
     """An off-screen buffer, a scene with the eye at its origin, and a lens that is the camera's."""
 
@@ -280,23 +300,13 @@ class _Window:
             raise ConfigError(f"renderer: expected a display from {', '.join(DISPLAYS)}, got {display!r}")
         self._size = (camera.width_px, camera.height_px)
         self._times = supersampling
-        self._engine = core.GraphicsEngine.get_global_ptr()
-        bits = core.FrameBufferProperties()
-        bits.set_rgba_bits(8, 8, 8, 8)
-        bits.set_depth_bits(24)
         drawn = (camera.width_px * supersampling[0], camera.height_px * supersampling[1])
-        size = core.WindowProperties.size(*drawn)
-        pipe = _pipe(display)
-        self._buffer = self._engine.make_output(pipe, "camera", 0, bits, size, core.GraphicsPipe.BF_refuse_window)
-        if self._buffer is None:
-            raise ConfigError(f"renderer: display {display!r} cannot draw off-screen here; use 'p3tinydisplay'")
+        self._spares = _spare_buffers(display, drawn)
+        self._buffer = self._spares.pop() if self._spares else _make_buffer(display, drawn)
         self._texture = core.Texture()
         self._buffer.add_render_texture(self._texture, core.GraphicsOutput.RTM_copy_ram)
-        self._buffer.set_active(False)
-        self._buffer.set_clear_color((0, 0, 0, 1))
         self.scene = core.NodePath("scene")
-        node = core.Camera("camera", _lens(camera, drawn, display))
-        self._eye = self.scene.attach_new_node(node)
+        self._eye = self.scene.attach_new_node(core.Camera("camera", _lens(camera, drawn, display)))
         self._buffer.make_display_region().set_camera(self._eye)
 
     def look_along(self, world_from_camera: np.ndarray) -> None:
@@ -307,7 +317,7 @@ class _Window:
     def draw(self, with_code: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """RGB picture at the camera's size, and the depth codes if wanted."""
         self._buffer.set_active(True)
-        self._engine.render_frame()
+        core.GraphicsEngine.get_global_ptr().render_frame()
         self._buffer.set_active(False)
         width, height = self._size
         raw = np.frombuffer(self._texture.get_ram_image(), np.uint8)
@@ -316,8 +326,16 @@ class _Window:
         return cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), small[..., 3].copy() if with_code else None
 
     def close(self) -> None:
-        self._engine.remove_window(self._buffer)
+        # The display keeps what it has prepared; told to let go, a process can draw one drive after another.
+        for texture in [*self.scene.find_all_textures(), self._texture]:
+            texture.release_all()
+            texture.clear()
         self.scene.remove_node()
+        self._buffer.clear_render_textures()
+        self._buffer.remove_all_display_regions()
+        self._spares.append(self._buffer)
+        core.RenderState.garbage_collect()
+        core.TransformState.garbage_collect()
 
 
 def _averaged(raw: np.ndarray, across: int, down: int) -> np.ndarray:
