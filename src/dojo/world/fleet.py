@@ -21,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -186,20 +186,24 @@ def _simulate_each(config: FleetConfig, indices: list[int], out: Path) -> Iterat
         for index in indices:
             yield index, simulate_vehicle(config, index, out)
         return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_prepare_process)
-    try:
+    others = set(active_children())
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_prepare_process) as pool:
         waiting = {pool.submit(simulate_vehicle, config, index, out): index for index in indices}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    finally:
-        # After an interruption nobody waits for the vehicles under way: their folders are not whole and made again.
-        pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BaseException:
+            # After an interruption nobody waits for the vehicles under way: not being whole, they are made again.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
 
 
 def _prepare_process() -> None:
-    """One core for each process; Ctrl-C and the end of the parent end it at once."""
+    """One core for each process; Ctrl-C is the parent's to decide on, whose end ends it."""
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
