@@ -127,7 +127,9 @@ def _claim(config: TrainRun, dataset_version: str) -> None:
     path = config.out / "run.json"
     if path.exists():
         earlier = read_record(path)
-        if (earlier.config, earlier.dataset_version) != (wanted.config, wanted.dataset_version):
+        # The part before @ names the content; what follows counts how often it was written.
+        contents = [run.dataset_version.partition("@")[0] for run in (earlier, wanted)]
+        if earlier.config != wanted.config or contents[0] != contents[1]:
             raise ConfigError(
                 f"{config.out}: expected an empty folder or the same run to go on with, got a run with another "
                 "configuration or dataset version; choose another folder with --out, or repeat it with dojo rerun"
@@ -150,7 +152,7 @@ def run(config: TrainRun, console: Console) -> Outcome:
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy).to(device)
     cameras = cameras_of(dataset.drives())
-    loader = Loader(clips, cameras, dataset, config.load, dataset.version)
+    loader = Loader(clips, cameras, dataset, config.load, dataset.content_hash())
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None
