@@ -85,7 +85,7 @@ PLAUSIBLE = {
     "acceleration_y_mps2": Plausible(-50.0, 50.0, 8.0),
     "acceleration_z_mps2": Plausible(-50.0, 50.0, 15.0),
     "accelerator_pedal": Plausible(0.0, 101.0, 60.0),  # some log 0 to 1, some per cent
-    "brake_applied": Plausible(0.0, 1.0, 0.5),
+    "brake_applied": Plausible(0.0, 1.0, math.inf),  # a tap may be as short as a frame
     "blinker_left": Plausible(0.0, 1.0, 0.5),
     "blinker_right": Plausible(0.0, 1.0, 0.5),
     "gear": Plausible(0.0, 3.0, 0.5),  # records.Telemetry.GEARS

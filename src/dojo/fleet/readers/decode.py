@@ -44,6 +44,10 @@ _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode", "threads": "1"}
 # The in-loop filter is the last step of decoding and finds no errors; checking costs a third less without it.
 _CHECKING = {**_STRICT, "skip_loop_filter": "all"}
 
+# For decoders that are meant to fail: one picture at a time, and the cheapest concealment that still marks a frame (to
+# guess the motion of what is missing takes as long as decoding).
+_PROBING = {**_CHECKING, "flags": "low_delay", "ec": "favor_inter"}
+
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
@@ -330,8 +334,7 @@ def _decode_all(path: Path, index: _Index) -> tuple[dict[int, str], tuple[int, i
     complaints = {
         int(index.order[n]): "its parts do not fill its place in the file" for n in np.flatnonzero(~index.whole)
     }
-    reordered = bool((np.diff(index.order) < 0).any())
-    check = _SliceEnds(path, index.length_bytes) if index.length_bytes and not reordered else None
+    check = _slice_ends(path, index)
     seen: set[int] = set()
     size: tuple[int, int] | None = None
     for complaint, frame, place in _decoded(path, index, _CHECKING, check):
@@ -363,13 +366,10 @@ class _SliceEnds:
     code of a slice does not depend on the pictures that it refers to, so that their broken pictures do no harm.
     """
 
-    def __init__(self, path: Path, length_bytes: int) -> None:
+    def __init__(self, configuration: bytes, taller: bytes, length_bytes: int) -> None:
         self._length_bytes = length_bytes
-        with av.open(str(path)) as container:
-            self._configuration = container.streams.video[0].codec_context.extradata or b""
-        taller = h264.taller_configuration(self._configuration)
-        self._taller = self._decoder(taller) if taller else None
-        self._shorter = self._decoder(self._configuration)
+        self._taller_configuration = taller
+        self._taller, self._shorter = _probe(taller), _probe(configuration)
         self._group: list[tuple[Packet, list[bytes]]] = []
         self.complaints: dict[int, str] = {}
 
@@ -381,34 +381,48 @@ class _SliceEnds:
         if any(unit[0] & 0x1F == h264.SLICE_OF_KEYFRAME for unit in units):
             self._group.clear()
         self._group.append((packet, units))
-        if self._taller is not None:
-            data = h264.with_taller_pictures(units, self._length_bytes)
-            frames = _frames_or_none(self._taller, packet, data)
-            # A clean stop leaves the added row empty, which the decoder conceals and marks.
-            if not frames or not all(frame.is_corrupt for frame in frames):
-                self.complaints[place] = "its coded data does not end with its picture"
-        first, *others = h264.TAIL_BYTES
-        if self._hides_loss(self._shorter, packet, units, first) and all(map(self._hides_loss_again, others)):
+        if not self._stops_cleanly(self._taller, packet, units):
+            self.complaints[place] = "its coded data does not end with its picture"
+        elif self._hides_loss(packet, units) and all(map(self._stops_cleanly_without, h264.TAIL_BYTES[1:])):
             self.complaints[place] = "its picture ends before its coded data does"
 
-    def _hides_loss(self, decoder: VideoCodecContext, packet: Packet, units: list[bytes], tail_bytes: int) -> bool:
-        """Whether the decoder is content with the packet although its end is missing."""
-        frames = _frames_or_none(decoder, packet, h264.shortened(units, self._length_bytes, tail_bytes))
+    def _stops_cleanly(
+        self, taller: VideoCodecContext, packet: Packet, units: list[bytes], tail_bytes: int = 0
+    ) -> bool:
+        """Whether the slices end before the row that is not there: it stays empty, is concealed, and that is marked."""
+        data = h264.shortened(h264.with_taller_pictures(units), self._length_bytes, tail_bytes)
+        frames = _frames_or_none(taller, packet, data)
+        return bool(frames) and all(frame.is_corrupt for frame in frames or ())
+
+    def _hides_loss(self, packet: Packet, units: list[bytes]) -> bool:
+        """Whether a decoder is content with the packet although its end is missing."""
+        frames = _frames_or_none(self._shorter, packet, h264.shortened(units, self._length_bytes, h264.TAIL_BYTES[0]))
         content = bool(frames) and not any(frame.is_corrupt for frame in frames or ())
         return content and max(map(len, filter(h264.is_slice, units))) >= h264.SMALLEST_SLICE_BYTES
 
-    def _hides_loss_again(self, tail_bytes: int) -> bool:
-        """The same for the newest packet of the group, with another loss, on a decoder of its own."""
-        decoder = self._decoder(self._configuration)
-        return [self._hides_loss(decoder, packet, units, tail_bytes) for packet, units in self._group][-1]
+    def _stops_cleanly_without(self, tail_bytes: int) -> bool:
+        """The same for the newest packet of the group without its end, on a decoder of its own."""
+        taller = _probe(self._taller_configuration)
+        return [self._stops_cleanly(taller, packet, units, tail_bytes) for packet, units in self._group][-1]
 
-    def _decoder(self, configuration: bytes) -> VideoCodecContext:
-        context = CodecContext.create("h264", "r")
-        assert isinstance(context, VideoCodecContext)
-        context.extradata = configuration
-        context.options = {**_CHECKING, "flags": "low_delay"}
-        context.thread_count = 1
-        return context
+
+def _slice_ends(path: Path, index: _Index) -> _SliceEnds | None:
+    """The check of slice ends, for streams that allow it: H.264 in MP4 form whose pictures are coded as shown."""
+    if index.length_bytes is None or (np.diff(index.order) < 0).any():
+        return None
+    with av.open(str(path)) as container:
+        configuration = container.streams.video[0].codec_context.extradata or b""
+    taller = h264.taller_configuration(configuration)
+    return _SliceEnds(configuration, taller, index.length_bytes) if taller else None
+
+
+def _probe(configuration: bytes) -> VideoCodecContext:
+    context = CodecContext.create("h264", "r")
+    assert isinstance(context, VideoCodecContext)
+    context.extradata = configuration
+    context.options = _PROBING
+    context.thread_count = 1
+    return context
 
 
 def _frames_or_none(context: VideoCodecContext, like: Packet, data: bytes) -> list[VideoFrame] | None:

@@ -18,13 +18,13 @@ SLICE, SLICE_OF_KEYFRAME, SEI, SEQUENCE = 1, 5, 6, 7
 # Table 7-1: 1-5 slices, 6 SEI, 7 and 8 parameter sets, 9 delimiter, 10-12 ends and filler, 13-20 extensions.
 _KNOWN_TYPES = range(1, 21)
 
-TAIL_BYTES = (16, 20, 24)
+TAIL_BYTES = (16, 20, 24, 32)
 """Bytes by which a slice is shortened, one attempt each.
 
 A decoder notices the missing end of an undamaged slice only where it reads more than 2 bytes beyond it, and the last
-macroblocks may need less. Measured on 18 encodings of three real recordings: of 6,126 undamaged frames 45 hide the loss
-of 16 bytes, none hides all three losses; a damaged slice that ends early hides all of them. (Of the same frames none
-fails to stop cleanly in a taller picture.)"""
+macroblocks may need less. So a slice counts as damaged only if a decoder is content without the first number of bytes
+and the slice still stops cleanly in a taller picture without the others. Of 7,147 undamaged frames from 21 encodings of
+three real recordings (constant rate factors 18 to 45) none did, and none failed to stop cleanly when whole."""
 
 SMALLEST_SLICE_BYTES = 4 * TAIL_BYTES[-1]
 """Below this a slice is mostly header and skipped macroblocks, and shortening it says nothing."""
@@ -66,7 +66,7 @@ def length_bytes_of(decoder_configuration: bytes) -> int | None:
 def shortened(units: list[bytes], length_bytes: int, tail_bytes: int) -> bytes:
     """The sample with the last `tail_bytes` of its last slice missing."""
     last = max(i for i, unit in enumerate(units) if is_slice(unit))
-    cut = [unit[: -min(tail_bytes, len(unit) // 2)] if i == last else unit for i, unit in enumerate(units)]
+    cut = [unit[: len(unit) - min(tail_bytes, len(unit) // 2)] if i == last else unit for i, unit in enumerate(units)]
     return _join(cut, length_bytes)
 
 
@@ -80,12 +80,9 @@ def taller_configuration(decoder_configuration: bytes) -> bytes | None:
     return decoder_configuration[:6] + len(changed).to_bytes(2, "big") + changed + decoder_configuration[8 + size :]
 
 
-def with_taller_pictures(units: list[bytes], length_bytes: int) -> bytes:
-    """The sample with every sequence parameter set in it `taller`."""
-    return _join(
-        [(taller(unit) or unit) if unit[0] & 0x1F == SEQUENCE else unit for unit in units],
-        length_bytes,
-    )
+def with_taller_pictures(units: list[bytes]) -> list[bytes]:
+    """The NAL units with every sequence parameter set among them `taller`."""
+    return [(taller(unit) or unit) if unit[0] & 0x1F == SEQUENCE else unit for unit in units]
 
 
 def taller(unit: bytes) -> bytes | None:
