@@ -23,7 +23,7 @@ from dojo.world.fleet import FleetConfig, FleetManifest, simulate_fleet, time_of
 from dojo.world.road import make_road
 
 TINY = FleetConfig(
-    vehicles=2, regions=1, drives_per_vehicle=2, seconds_per_drive=5.0, width_px=144, height_px=80, focal_px=110.0,
+    vehicles=2, regions=1, drives_per_vehicle=2, seconds_per_drive=4.0, width_px=144, height_px=80, focal_px=110.0,
     road_length_m=1500.0, saved_share=0.5, seed=5, processes=1, supersampling=(1, 1),
 )  # fmt: skip
 
@@ -62,12 +62,12 @@ def test_every_vehicle_leaves_a_teslacam_folder_a_description_and_the_truth(made
         assert "front" in tomllib.loads((folder / "dojo-vehicle.toml").read_text())["cameras"]
         assert not list(folder.rglob("*.partial"))
         with np.load(folder / "truth.npz") as truth:
-            assert len(truth["x_m"]) == sum(drive.frames for drive in vehicle.drives) == 100
+            assert len(truth["x_m"]) == sum(drive.frames for drive in vehicle.drives) == 80
     told = json.loads((out / "manifest.json").read_text())
     assert told["complete"]
     assert told["config"]["seed"] == 5
     assert set(told["versions"]) == {"dojo-driving", "numpy", "av", "panda3d"}
-    assert manifest.video_s == pytest.approx(20.0, abs=0.1)
+    assert manifest.video_s == pytest.approx(16.0, abs=0.1)
 
 
 def test_a_saved_drive_lies_in_an_event_folder_with_its_event_file(made: tuple[FleetManifest, Path]) -> None:
@@ -113,7 +113,7 @@ def test_what_was_written_is_read_back_equal_field_by_field_and_frame_by_frame(
             times = drive.cameras[0].timestamps_ns
             # A container tick is 11 microseconds.
             assert np.abs(times - times[0] - truth["time_ns"][mine]).max() < 12_000
-    assert checked == 200 * 14
+    assert checked == 160 * 14
 
 
 def test_the_poses_that_ingest_makes_of_it_are_near_the_truth(made: tuple[FleetManifest, Path]) -> None:
