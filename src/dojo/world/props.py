@@ -53,7 +53,7 @@ def bush(height_m: float, green: Rgb, rng: np.random.Generator) -> Parts:
 def house(length_m: float, depth_m: float, storeys: int, plaster: Rgb, roof: Rgb, *, flat: bool) -> Parts:
     """A house whose front faces -y, with a gabled or flat roof; windows repeat every 3 m."""
     height, half_l, half_d = 2.9 * storeys, length_m / 2, depth_m / 2
-    bays = (max(1.0, round(length_m / 3.0)), max(1.0, round(depth_m / 3.0)), float(storeys))
+    bays = (max(1.0, float(round(length_m / 3.0))), max(1.0, float(round(depth_m / 3.0))), float(storeys))
     walls = box((-half_l, -half_d, -0.6), (half_l, half_d, height), plaster, repeats=bays)
     if flat:
         lid = box((-half_l - 0.2, -half_d - 0.2, height), (half_l + 0.2, half_d + 0.2, height + 0.5), roof)
@@ -63,10 +63,10 @@ def house(length_m: float, depth_m: float, storeys: int, plaster: Rgb, roof: Rgb
     low = height - 0.2
     slopes = Mesh.joined(
         [
-            polygon([(-a, -b, low), (a, -b, low), (a, 0, ridge), (-a, 0, ridge)], roof),
-            polygon([(a, b, low), (-a, b, low), (-a, 0, ridge), (a, 0, ridge)], roof),
-            polygon([(half_l, -half_d, height), (half_l, half_d, height), (half_l, 0, ridge - 0.2)], plaster),
-            polygon([(-half_l, half_d, height), (-half_l, -half_d, height), (-half_l, 0, ridge - 0.2)], plaster),
+            polygon([(-a, -b, low), (a, -b, low), (a, 0.0, ridge), (-a, 0.0, ridge)], roof),
+            polygon([(a, b, low), (-a, b, low), (-a, 0.0, ridge), (a, 0.0, ridge)], roof),
+            polygon([(half_l, -half_d, height), (half_l, half_d, height), (half_l, 0.0, ridge - 0.2)], plaster),
+            polygon([(-half_l, half_d, height), (-half_l, -half_d, height), (-half_l, 0.0, ridge - 0.2)], plaster),
         ]
     )
     return {"wall": walls, "plain": slopes}
@@ -110,8 +110,8 @@ def _digit(digit: str, y_m: float, z_m: float, size_m: float, proud_m: float) ->
     """A digit of bars, `size_m` high, facing -x; +y is to the viewer's left."""
     half, w, t = size_m / 2, size_m * 0.28, size_m * 0.09
     bars = [
-        (-w, w, half - t, half + t), (w - t, w + t, 0, half), (-w - t, -w + t, 0, half), (-w, w, -t, t),
-        (w - t, w + t, -half, 0), (-w - t, -w + t, -half, 0), (-w, w, -half - t, -half + t),
+        (-w, w, half - t, half + t), (w - t, w + t, 0.0, half), (-w - t, -w + t, 0.0, half), (-w, w, -t, t),
+        (w - t, w + t, -half, 0.0), (-w - t, -w + t, -half, 0.0), (-w, w, -half - t, -half + t),
     ]  # fmt: skip
     parts = []
     for on, (y0, y1, z0, z1) in zip(_SEGMENTS[digit], bars, strict=True):
@@ -151,7 +151,7 @@ def direction_board(width_m: float, height_m: float, rgb: Rgb) -> Parts:
     """A large panel on two posts, facing -x, with pale bars where the text would be."""
     low, half = 2.2, width_m / 2
     parts = [
-        polygon([(0, half, low), (0, -half, low), (0, -half, low + height_m), (0, half, low + height_m)], rgb),
+        polygon([(0.0, half, low), (0.0, -half, low), (0.0, -half, low + height_m), (0.0, half, low + height_m)], rgb),
         polygon(
             [(0.02, -half, low), (0.02, half, low), (0.02, half, low + height_m), (0.02, -half, low + height_m)], STEEL
         ),

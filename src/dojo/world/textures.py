@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from dojo.world.mesh import Rgb
 
@@ -32,7 +32,7 @@ def noise(rng: np.random.Generator, size_px: int, coarsest: int, decay: float) -
     return np.asarray(total / (total.std() + 1e-6), np.float32)
 
 
-def _tinted(grey: Float32[np.ndarray, "rows columns"], rgb: Rgb = (1.0, 1.0, 1.0)) -> Picture:
+def _tinted(grey: Float[np.ndarray, "rows columns"], rgb: Rgb = (1.0, 1.0, 1.0)) -> Picture:
     return np.clip(255 * grey[..., None] * np.array(rgb, np.float32), 0, 255).astype(np.uint8)
 
 
