@@ -177,7 +177,7 @@ def test_vehicles_show_brake_lamps_and_flashing_blinkers() -> None:
         assert (np.abs(empty - plain).max(-1) > 20).sum() > 500
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 99), kind=st.sampled_from(["rural", "suburban", "motorway"]), share=st.floats(0.1, 0.9))
 def test_the_ground_has_no_holes(seed: int, kind: str, share: float) -> None:
     # What nothing covers stays as cleared, black; every real surface reflects something.
@@ -189,12 +189,12 @@ def test_the_ground_has_no_holes(seed: int, kind: str, share: float) -> None:
 
 def test_a_process_can_draw_many_drives_one_after_another() -> None:
     road, sizes = make_road(3, "rural", 600.0), []
-    for i in range(10):
+    for i in range(7):
         with Renderer(road, CAMERA, Look.of("rain", i), i) as renderer:
             renderer.render(ego_at(road, 300.0), [ahead(road, 320.0)], 0.0)
         sizes.append(psutil.Process().memory_info().rss)
     # Each leaves under 0.2 MB behind (measured); one forgotten sky texture alone would be 8 MB.
-    assert sizes[-1] - sizes[3] < 15e6
+    assert sizes[-1] - sizes[2] < 15e6
 
 
 def test_a_pose_may_be_given_whole() -> None:
