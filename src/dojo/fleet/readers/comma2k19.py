@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from dojo.errors import RecordingError
 from dojo.fleet.gates import clean
 from dojo.fleet.readers.decode import check_video, read_frames
 from dojo.fleet.readers.reader import Reading, Recording, drive_id_of, source_file
 from dojo.fleet.readers.stream import stream_of
+from dojo.fleet.readers.tables import NOT_AN_ARRAY
 from dojo.geometry import Camera, Rigid
 from dojo.geometry.camera import FORWARD_EGO_FROM_CAMERA
 from dojo.geometry.place import geodetic_from_ecef, world_from_ecef
@@ -60,6 +61,7 @@ _GPS_EPOCH_S = 315_964_800  # 1980-01-06 as Unix time
 _WEEK_S = 604_800
 _LEAP_S = 18  # GPS ahead of UTC since 2017-01-01 (IERS Bulletin C 52); the data set is of 2018
 _STRAIGHT_RADPS, _CALIBRATION_MPS = 0.03, 5.0
+_MARGIN_S = 10.0  # the log of a segment reaches a little beyond its frames
 _MIN_CALIBRATION_FRAMES = 40  # two seconds
 
 _FLU_FROM_FRD = np.diag([1.0, -1.0, -1.0])
@@ -153,9 +155,10 @@ def read_motion(folder: Path) -> tuple[Motion, tuple[Rejection, ...]]:
     ecef_from_device = rotation_from_quaternion(pose["frame_orientations"])
     velocity_device = np.einsum("nji,nj->ni", ecef_from_device, pose["frame_velocities"])
     ego_from_device = _mounting(folder, pose["frame_times"], ecef_from_device, velocity_device)
-    telemetry, refused = clean(_telemetry(arrays, ego_from_device, unix_ns), folder.name)
+    heard, disordered = _telemetry(arrays, ego_from_device, unix_ns)
+    telemetry, implausible = clean(heard, folder.name)
     ego = _ego(pose, times_ns, ecef_from_device, ego_from_device, velocity_device)
-    return Motion(ego, telemetry, ego_from_device, times_ns), refused
+    return Motion(ego, telemetry, ego_from_device, times_ns), (*disordered, *implausible)
 
 
 def _array_paths(folder: Path) -> dict[str, Path]:
@@ -186,7 +189,7 @@ def _load(folder: Path) -> dict[str, Float64[np.ndarray, "..."]]:
             continue
         try:
             arrays[name] = np.asarray(np.load(path, allow_pickle=False), np.float64)
-        except (OSError, ValueError, EOFError) as error:
+        except NOT_AN_ARRAY as error:
             unreadable.append(f"{name} ({error})")
     if missing or unreadable:
         raise RecordingError(
@@ -220,10 +223,28 @@ def _require_consistent(folder: Path, pose: Mapping[str, Float64[np.ndarray, "..
             f"{folder}: expected increasing frame times, {backwards} do not increase; copy the segment again",
             {"backwards": float(backwards)},
         )
+    if not faults:
+        faults = [f"{name} holds {worst:g}" for name, worst in _absurd(pose)]
     if faults:
         raise RecordingError(
             "inconsistent_recording", f"{folder}: global_pose contradicts itself: {'; '.join(faults)}; copy it again"
         )
+
+
+def _absurd(pose: Mapping[str, Float64[np.ndarray, "..."]]) -> Iterator[tuple[str, float]]:
+    """Arrays of which a number cannot be what it should, with the worst of them."""
+    for name, low, high in (
+        ("frame_positions", 6.3e6, 6.4e6),  # distance from the middle of the earth, m
+        ("frame_velocities", 0.0, 100.0),
+        ("frame_orientations", 0.9, 1.1),  # length of a quaternion
+        ("frame_gps_times", 0.0, 1e6),
+    ):
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(pose[name], axis=1)
+        if (lengths < low).any() or (lengths > high).any():
+            yield name, float(lengths[np.argmax(np.abs(lengths - 0.5 * (low + high)))])
+    if not (np.abs(pose["frame_times"]) < 1e9).all():
+        yield "frame_times", float(np.abs(pose["frame_times"]).max())
 
 
 def _unix_offset_ns(pose: Mapping[str, Float64[np.ndarray, "..."]]) -> int:
@@ -293,7 +314,12 @@ def _ego(
     )
 
 
-def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device: Rigid, unix_ns: int) -> Telemetry:
+def _telemetry(
+    arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device: Rigid, unix_ns: int
+) -> tuple[Telemetry, list[Rejection]]:
+    """Everything the segment logged, on the clock of the frames."""
+    refused: list[Rejection] = []
+
     def series(name: str) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, "n columns"]]:
         """Times, strictly increasing, and values as columns; empty where the segment has none."""
         times = arrays.get(f"processed_log/{name}/t", np.zeros(0))
@@ -306,7 +332,17 @@ def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device
                 f"{values.shape} and {times.shape}; copy the segment again",
             )
         count = min(len(times), len(values))
-        kept = np.diff(times[:count], prepend=-np.inf) > 0
+        kept, astray = _in_order(times[:count], arrays["global_pose/frame_times"])
+        if astray:
+            refused.append(
+                Rejection(
+                    name,
+                    "clock_jump",
+                    f"{name}: expected times in order and of the same minute as the frames, {astray} of {count} "
+                    "samples are not; they are left out",
+                    (("samples", float(astray)),),
+                )
+            )
         return _ns(times[:count][kept], unix_ns), values[:count][kept]
 
     speed_ns, speed = series("CAN/speed")
@@ -318,7 +354,7 @@ def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device
     bearing = np.where(gnss[:, 2] > 1.0, np.radians(90.0 - gnss[:, 5]), np.nan)
     rates = gyro[:, :3] @ ego_from_device.rotation.T
     acceleration = force[:, :3] @ ego_from_device.rotation.T - np.array([0.0, 0.0, _STANDARD_GRAVITY_MPS2])
-    return Telemetry(
+    telemetry = Telemetry(
         speed_mps=Signal.measured(speed_ns, speed[:, 0].copy()),
         steering_wheel_angle_rad=Signal.measured(steering_ns, np.radians(steering[:, 0])),
         yaw_rate_radps=Signal.measured(gyro_ns, rates[:, 2].copy()),
@@ -330,6 +366,18 @@ def _telemetry(arrays: Mapping[str, Float64[np.ndarray, "..."]], ego_from_device
         altitude_m=Signal.measured(gnss_ns, gnss[:, 4].copy()),
         heading_rad=Signal.measured(gnss_ns, bearing),
     )
+    return telemetry, refused
+
+
+def _in_order(
+    times_s: Float64[np.ndarray, " n"], frame_times_s: Float64[np.ndarray, " frames"]
+) -> tuple[Bool[np.ndarray, " n"], int]:
+    """Samples to keep, each later than all before; and how many lie astray, beyond mere repetitions of a time."""
+    low, high = frame_times_s[0] - _MARGIN_S, frame_times_s[-1] + _MARGIN_S
+    near = (times_s >= low) & (times_s <= high)
+    latest = np.maximum.accumulate(np.where(near, times_s, -np.inf))
+    before = np.concatenate([[-np.inf], latest[:-1]])[: len(times_s)]
+    return near & (times_s > before), int((~near | (times_s < before)).sum())
 
 
 def _camera(recording: Recording, motion: Motion) -> Camera:

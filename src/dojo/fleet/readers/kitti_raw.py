@@ -133,7 +133,7 @@ def _times_ns(path: Path, numbers: Sequence[int]) -> Int64[np.ndarray, " n"]:
     """
     if not path.is_file():
         raise RecordingError("missing_file", f"{path}: expected the times of the frames; copy the drive again")
-    lines = path.read_text().split("\n")
+    lines = path.read_text(errors="replace").split("\n")
     times = np.zeros(len(numbers), np.int64)
     for place, number in enumerate(numbers):
         line = lines[number].strip() if number < len(lines) else ""

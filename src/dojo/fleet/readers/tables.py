@@ -10,7 +10,9 @@ Not here: what a column means (`video_table_file.py`).
 from __future__ import annotations
 
 import re
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from dojo.errors import RecordingError
 
 SUFFIXES = (".csv", ".npz", ".parquet")
 TIME_UNITS_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+NOT_AN_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError)
+"""What `numpy.load` raises for a damaged file: its header is Python text, and may claim any size."""
 _COMPONENT = re.compile(r"(.+)\[(\d+)\]")
 _NAMES_SHOWN = 40
 
@@ -45,7 +49,7 @@ def load_table(path: Path) -> Table:
         read = pyarrow.csv.read_csv if path.suffix == ".csv" else pyarrow.parquet.read_table
         table = read(path)
         return {name: _array(table.column(name)) for name in table.column_names}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
+    except (*NOT_AN_ARRAY, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, pa.ArrowException) as error:
         raise RecordingError(
             "unreadable_file", f"{path}: expected a {path.suffix[1:]} table, {error}; copy it again"
         ) from error
