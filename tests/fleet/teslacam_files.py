@@ -136,7 +136,8 @@ def write_clip(
     path.parent.mkdir(parents=True, exist_ok=True)
     steps = durations_s or [1 / fps] * len(messages)
     starts = np.round(np.concatenate([[0.0], np.cumsum(steps)]) * TIME_SCALE).astype(int)
-    with av.open(str(path), "w", options={"video_track_timescale": str(TIME_SCALE)}) as container:
+    options = {"video_track_timescale": str(TIME_SCALE)} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, TIME_SCALE)

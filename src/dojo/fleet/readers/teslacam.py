@@ -48,7 +48,7 @@ _COMPANIONS = {"event.json", "event.mp4", "thumb.png"}
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _NS = 1_000_000_000
 
-JOIN_TOLERANCE_NS = 3 * _NS
+JOIN_TOLERANCE_NS = 2_500_000_000
 """Clips whose names and lengths fit this well are consecutive. Assumed: names are cut to whole seconds and written when
 the file is opened, which may be a second or two late."""
 
