@@ -7,17 +7,15 @@ towards the horizon are thin and slanted (two columns for each as well is better
 Positions are taken relative to the eye before they become 32-bit floats. Paint and shadows are scaled by half a per
 cent towards the eye, which leaves their picture the same and their depth in front of the road: no z-fighting.
 The depth of each pixel rides along in the alpha channel (a texture looked up by eye depth), for weather that needs it.
-Not here: shapes (`scenery.py`, `bodies.py`), light and weather (`weather.py`).
+Not here: shapes (`scenery.py`, `bodies.py`), light and weather (`weather.py`), windows and lenses (`window.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 from panda3d import core
@@ -31,9 +29,9 @@ from dojo.world.props import Material
 from dojo.world.road import Hills, Road
 from dojo.world.scenery import DETAIL_WITHIN_M, STRETCH_M, Scene, Scenery
 from dojo.world.surface import TILE_M
-from dojo.world.weather import FAR_M, Finish, Glow, Look, depth_code
+from dojo.world.weather import FAR_M, Finish, Glow, Look
+from dojo.world.window import Window, as_texture, attach, carry_depth
 
-NEAR_M = 0.4
 REACH_M = 380.0
 """Road and scenery are drawn this far along the road, land to `LAND_REACH_M`."""
 LAND_REACH_M = 460.0
@@ -56,7 +54,6 @@ _ORDER = {
     "shadow": 8,
 }
 """What is likely to be in front is drawn first, so that what it hides costs little; what is see-through comes last."""
-DISPLAYS = ("p3tinydisplay", "pandagl", "p3headlessgl")
 
 
 def stand(hills: Hills, x_m: float, y_m: float, yaw_rad: float) -> Rigid:
@@ -95,7 +92,7 @@ class Renderer:
         self._road, self._camera, self._look = road, camera, look
         self._scenery = Scenery(road, seed)
         self._finish = Finish(look, camera, seed)
-        self._window = _Window(camera, supersampling, display)
+        self._window = Window(camera, supersampling, display)
         self._textures = _make_textures(look, seed)
         self._scene = self._window.scene
         self._solid, self._overlay = self._scene.attach_new_node("solid"), self._scene.attach_new_node("overlay")
@@ -103,7 +100,7 @@ class Renderer:
         self._overlay.set_scale(OVERLAY_SCALE)  # about the eye, which is the scene's origin
         self._sky = _sky(self._window.scene, look, seed)
         if look.needs_depth:
-            _carry_depth(self._solid, self._overlay)
+            carry_depth(self._solid, self._overlay)
         self._solid_anchor = self._solid.attach_new_node("anchor")
         self._overlay_anchor = self._overlay.attach_new_node("anchor")
         self._anchor = np.full(3, np.inf)
@@ -196,7 +193,7 @@ class Renderer:
                 node = root.attach_new_node("stretch")
                 for material, mesh in meshes.items():
                     if len(mesh.triangles):
-                        part = _attach(node, mesh, self._textures.get(material))
+                        part = attach(node, mesh, self._textures.get(material))
                         part.set_bin("fixed", _ORDER["overlay" if root is self._overlay_anchor else material])
                 nodes.append(node)
         return _Placed(np.array(scene.origin_m), nodes)
@@ -227,123 +224,31 @@ class Renderer:
         slot.show(vehicle, world_from_vehicle, eye, time_s)
         return vehicle, world_from_vehicle
 
-    def _glows(self, vehicle: OtherVehicle, world_from_vehicle: Rigid, camera_from_world: Rigid) -> list[Glow]:
+    def _glows(self, vehicle: OtherVehicle, world_from_vehicle: Rigid, camera_from_world: Rigid) -> Iterator[Glow]:
         """Halos of the lamps that face the camera."""
         shape = body(vehicle.kind, vehicle.shape % 4)
         size = np.array([vehicle.length_m, vehicle.width_m, vehicle.height_m])
-        camera_from_vehicle = camera_from_world @ world_from_vehicle
-        seen_from = camera_from_vehicle.inverse().translation_m
-        glows = []
-        for lamp, ahead in ((shape.headlight, True), (shape.tail_light, False)):
-            facing = seen_from[0] - lamp[0] * size[0] if ahead else lamp[0] * size[0] - seen_from[0]
-            for side in (1.0, -1.0):
-                at = camera_from_vehicle.apply((np.array(lamp) * size * [1.0, side, 1.0])[None])[0]
-                if facing <= 0 or at[2] < 1.0:
-                    continue
-                focal, (cx, cy) = self._camera.focal_px, self._camera.centre_px
-                toward = facing / float(np.linalg.norm(at))  # cosine between the lamp's axis and the line of sight
-                # Assumed: a glare disc of 12 cm, at least 1.2 pixels; brightness fades over 150 m.
-                fade = toward**4 * math.exp(-at[2] / 150.0)
-                rgb = (1.0, 0.95, 0.85) if ahead else ((1.2, 0.12, 0.08) if vehicle.braking else (0.55, 0.05, 0.03))
-                glows.append(
-                    Glow(
-                        focal[0] * at[0] / at[2] + cx,
-                        focal[1] * at[1] / at[2] + cy,
-                        float(at[2]),
-                        max(1.2, 0.12 * focal[0] / float(at[2])),
-                        (rgb[0] * fade, rgb[1] * fade, rgb[2] * fade),
-                    )
-                )
-        return glows
-
-
-# ------------------------------------------------------------------------------------------------ what Panda3D needs
-
-
-@lru_cache
-def _pipe(display: str) -> Any:
-    """The graphics pipe of a display, one per process."""
-    core.load_prc_file_data(
-        "dojo", "window-type offscreen\naudio-library-name null\nnotify-level-display fatal\ntextures-power-2 none\n"
-    )
-    pipe = core.GraphicsPipeSelection.get_global_ptr().make_module_pipe(display)
-    if pipe is None:
-        raise ConfigError(f"renderer: display {display!r} cannot be opened on this machine; use 'p3tinydisplay'")
-    return pipe
-
-
-@lru_cache
-def _spare_buffers(display: str, size: tuple[int, int]) -> list[Any]:
-    """Off-screen buffers that nobody uses: the software display never frees one (measured), so they are used again."""
-    return []
-
-
-def _make_buffer(display: str, size: tuple[int, int]) -> Any:
-    bits = core.FrameBufferProperties()
-    bits.set_rgba_bits(8, 8, 8, 8)
-    bits.set_depth_bits(24)
-    buffer = core.GraphicsEngine.get_global_ptr().make_output(
-        _pipe(display), "camera", 0, bits, core.WindowProperties.size(*size), core.GraphicsPipe.BF_refuse_window
-    )
-    if buffer is None:
-        raise ConfigError(f"renderer: display {display!r} cannot draw off-screen here; use 'p3tinydisplay'")
-    buffer.set_active(False)
-    buffer.set_clear_color((0, 0, 0, 1))
-    return buffer
-
-
-class _Window:
-    """An off-screen buffer, a scene with the eye at its origin, and a lens that is the camera's."""
-
-    def __init__(self, camera: Camera, supersampling: tuple[int, int], display: str) -> None:
-        if display not in DISPLAYS:
-            raise ConfigError(f"renderer: expected a display from {', '.join(DISPLAYS)}, got {display!r}")
-        self._size = (camera.width_px, camera.height_px)
-        self._times = supersampling
-        drawn = (camera.width_px * supersampling[0], camera.height_px * supersampling[1])
-        self._spares = _spare_buffers(display, drawn)
-        self._buffer = self._spares.pop() if self._spares else _make_buffer(display, drawn)
-        self._texture = core.Texture()
-        self._buffer.add_render_texture(self._texture, core.GraphicsOutput.RTM_copy_ram)
-        self.scene = core.NodePath("scene")
-        self._eye = self.scene.attach_new_node(core.Camera("camera", _lens(camera, drawn, display)))
-        self._buffer.make_display_region().set_camera(self._eye)
-
-    def look_along(self, world_from_camera: np.ndarray) -> None:
-        """Turn the eye; Panda3D's axes are right, forward, up where the camera's are right, down, forward."""
-        right, down, forward = world_from_camera.T
-        self._eye.set_mat(core.LMatrix4(*right, 0, *forward, 0, *(-down), 0, 0, 0, 0, 1))
-
-    def draw(self, with_code: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """RGB picture at the camera's size, and the depth codes if wanted."""
-        self._buffer.set_active(True)
-        core.GraphicsEngine.get_global_ptr().render_frame()
-        self._buffer.set_active(False)
-        width, height = self._size
-        raw = np.frombuffer(self._texture.get_ram_image(), np.uint8)
-        raw = raw.reshape(height * self._times[1], width * self._times[0], -1)
-        small = cv2.flip(_averaged(raw, *self._times), 0)
-        return cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), small[..., 3].copy() if with_code else None
-
-    def close(self) -> None:
-        # The display keeps what it has prepared; told to let go, a process can draw one drive after another.
-        for texture in [*self.scene.find_all_textures(), self._texture]:
-            texture.release_all()
-            texture.clear()
-        self.scene.remove_node()
-        self._buffer.clear_render_textures()
-        self._buffer.remove_all_display_regions()
-        self._spares.append(self._buffer)
-        core.RenderState.garbage_collect()
-        core.TransformState.garbage_collect()
-
-
-def _averaged(raw: np.ndarray, across: int, down: int) -> np.ndarray:
-    """Means of blocks of pixels."""
-    if (across, down) == (1, 2):  # OpenCV's average is fast for equal factors only
-        return np.asarray(cv2.addWeighted(raw[::2], 0.5, raw[1::2], 0.5, 0.0))
-    size = (raw.shape[1] // across, raw.shape[0] // down)
-    return np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_AREA)) if across * down > 1 else raw
+        lamps = np.array([shape.headlight, shape.headlight, shape.tail_light, shape.tail_light]) * size
+        lamps[1::2, 1] *= -1
+        in_camera = camera_from_world.apply(world_from_vehicle.apply(lamps))
+        forward = camera_from_world.rotation @ world_from_vehicle.rotation[:, 0]
+        focal, (cx, cy) = self._camera.focal_px, self._camera.centre_px
+        for index, at in enumerate(in_camera):
+            ahead = index < 2
+            distance = float(np.linalg.norm(at))
+            toward = float(forward @ at) / distance * (-1 if ahead else 1)  # 1 where the lamp points at the camera
+            if toward <= 0 or at[2] < 1.0:
+                continue
+            # Assumed: a glare disc of 12 cm, at least 1.2 pixels; brightness fades over 150 m.
+            fade = toward**4 * math.exp(-distance / 150.0)
+            rgb = (1.0, 0.95, 0.85) if ahead else ((1.2, 0.12, 0.08) if vehicle.braking else (0.55, 0.05, 0.03))
+            yield Glow(
+                float(focal[0] * at[0] / at[2] + cx),
+                float(focal[1] * at[1] / at[2] + cy),
+                float(at[2]),
+                max(1.2, 0.12 * focal[0] / float(at[2])),
+                (rgb[0] * fade, rgb[1] * fade, rgb[2] * fade),
+            )
 
 
 def _tiles_near(eye: np.ndarray) -> frozenset[tuple[int, int]]:
@@ -351,29 +256,6 @@ def _tiles_near(eye: np.ndarray) -> frozenset[tuple[int, int]]:
     column, row = np.floor((eye[:2] - LAND_REACH_M) / TILE_M).astype(int).tolist()
     count = math.ceil(2 * LAND_REACH_M / TILE_M) + 1
     return frozenset((column + i, row + j) for i in range(count) for j in range(count))
-
-
-def _lens(camera: Camera, drawn: tuple[int, int], display: str) -> Any:
-    """A lens whose picture is the camera's: pixel (0, 0) has its centre half a pixel inside the corner."""
-    (fx, fy), (cx, cy) = camera.focal_px, camera.centre_px
-    w, h = camera.width_px, camera.height_px
-    far = FAR_M * 1.5
-    # The software display maps the view to half a drawn pixel less than the width and height (measured), from the top
-    # left corner; stretched by as much, its picture agrees with the camera.
-    stretch_x, stretch_y = (n / (n - 0.5) if display == "p3tinydisplay" else 1.0 for n in drawn)
-    # What eye x (right), y (forward) and z (up) add to clip x and y; clip w is y.
-    x_right, x_forward = 2 * fx / w, 2 * (cx + 0.5) / w - 1
-    y_up, y_forward = 2 * fy / h, 1 - 2 * (cy + 0.5) / h
-    matrix = core.LMatrix4(
-        stretch_x * x_right, 0, 0, 0,
-        stretch_x * (x_forward + 1) - 1, stretch_y * (y_forward - 1) + 1, (far + NEAR_M) / (far - NEAR_M), 1,
-        0, stretch_y * y_up, 0, 0,
-        0, 0, -2 * far * NEAR_M / (far - NEAR_M), 0,
-    )  # fmt: skip
-    lens = core.MatrixLens()
-    lens.set_user_mat(matrix)
-    lens.set_near_far(NEAR_M, far)
-    return lens
 
 
 class _Placed:
@@ -424,10 +306,10 @@ class _Vehicle:
     def __init__(self, solid: Any, overlay: Any, shape: Body) -> None:
         self._node = solid.attach_new_node("vehicle")
         self._node.set_bin("fixed", _ORDER["vehicle"])
-        self._painted = _attach(self._node, shape.painted, None)
-        _attach(self._node, shape.fixed, None)
-        self._lamps = {name: _attach(self._node, getattr(shape, name), None) for name in ("brake", "left", "right")}
-        self._shadow = _attach(overlay, _shadow(), None)
+        self._painted = attach(self._node, shape.painted, None)
+        attach(self._node, shape.fixed, None)
+        self._lamps = {name: attach(self._node, getattr(shape, name), None) for name in ("brake", "left", "right")}
+        self._shadow = attach(overlay, _shadow(), None)
         self._shadow.set_transparency(core.TransparencyAttrib.M_alpha)
         # A shadow leaves the depth in the alpha channel as it is.
         self._shadow.set_texture_off()
@@ -467,52 +349,13 @@ def _shadow() -> Mesh:
     return grid(points, np.zeros((2, 2, 2), np.float32), np.full((2, 2, 3), 0.06, np.float32))
 
 
-def _attach(parent: Any, mesh: Mesh, texture: Any | None) -> Any:
-    """A mesh as a node."""
-    rows = np.zeros(len(mesh.points_m), [("point", "f4", 3), ("rgba", "u1", 4), ("uv", "f4", 2)])
-    rows["point"], rows["uv"] = mesh.points_m, mesh.uv
-    rows["rgba"] = 255
-    rows["rgba"][:, :3] = np.clip(255 * mesh.rgb, 0, 255)
-    data = core.GeomVertexData("mesh", core.GeomVertexFormat.get_v3c4t2(), core.Geom.UH_static)
-    data.unclean_set_num_rows(len(rows))
-    data.modify_array_handle(0).copy_data_from(rows.tobytes())
-    triangles = core.GeomTriangles(core.Geom.UH_static)
-    triangles.set_index_type(core.Geom.NT_uint32)
-    indices = triangles.modify_vertices(mesh.triangles.size)
-    indices.unclean_set_num_rows(mesh.triangles.size)
-    indices.modify_handle().copy_data_from(np.ascontiguousarray(mesh.triangles).tobytes())
-    geom = core.Geom(data)
-    geom.add_primitive(triangles)
-    node = core.GeomNode("mesh")
-    node.add_geom(geom)
-    path = parent.attach_new_node(node)
-    path.set_two_sided(True)
-    if texture is not None:
-        path.set_texture(texture)
-    return path
-
-
-def _texture(picture: np.ndarray, *, repeat: bool = True) -> Any:
-    """A picture as a texture with mip-maps; Panda3D wants blue first and the bottom row first."""
-    rows, columns = picture.shape[:2]
-    texture = core.Texture()
-    texture.setup_2d_texture(columns, rows, core.Texture.T_unsigned_byte, core.Texture.F_rgb)
-    texture.set_ram_image(np.ascontiguousarray(picture[::-1, :, ::-1]).tobytes())
-    texture.set_minfilter(core.SamplerState.FT_linear_mipmap_linear)
-    texture.set_magfilter(core.SamplerState.FT_linear)
-    if not repeat:
-        texture.set_wrap_v(core.SamplerState.WM_clamp)
-        texture.set_minfilter(core.SamplerState.FT_nearest)
-    return texture
-
-
 def _make_textures(look: Look, seed: int) -> dict[Material, Any]:
     rng = np.random.default_rng((seed, 0x7E47))
     return {
-        "asphalt": _texture(textures.asphalt(rng, look.roughness)),
-        "land": _texture(textures.meadow(rng)),
-        "leaves": _texture(textures.leaves(rng)),
-        "wall": _texture(textures.wall(rng)),
+        "asphalt": as_texture(textures.asphalt(rng, look.roughness)),
+        "land": as_texture(textures.meadow(rng)),
+        "leaves": as_texture(textures.leaves(rng)),
+        "wall": as_texture(textures.wall(rng)),
     }
 
 
@@ -534,33 +377,10 @@ def _sky(scene: Any, look: Look, seed: int) -> Any:
         np.stack([u, v * (255 / 256)], -1).astype(np.float32),
         np.ones((13, around + 1, 3), np.float32),
     )
-    node = _attach(scene, sheet, _texture(picture, repeat=False))
+    node = attach(scene, sheet, as_texture(picture, repeat=False))
     node.set_bin("fixed", _ORDER["sky"])
     node.set_depth_write(False)
     # Far away and narrow, its facets need neither perspective nor colours of their own, which makes them cheaper.
     node.set_color(1, 1, 1, 1)
     node.set_attrib(core.RenderModeAttrib.make(core.RenderModeAttrib.M_filled_flat))
     return node
-
-
-def _carry_depth(*roots: Any) -> None:
-    """Have the depth code of each pixel written to the alpha channel: a texture looked up by depth from the eye."""
-    texels = 4096
-    depth = (np.arange(texels) + 0.5) / texels * FAR_M
-    rgba = np.full((1, texels, 4), 255, np.uint8)
-    rgba[0, :, 3] = np.minimum(depth_code(depth), 254)
-    texture = core.Texture()
-    texture.setup_2d_texture(texels, 1, core.Texture.T_unsigned_byte, core.Texture.F_rgba)
-    texture.set_ram_image(rgba.tobytes())
-    texture.set_minfilter(core.SamplerState.FT_nearest)
-    texture.set_magfilter(core.SamplerState.FT_nearest)
-    texture.set_wrap_u(core.SamplerState.WM_clamp)  # the software display clamps both axes or neither
-    texture.set_wrap_v(core.SamplerState.WM_clamp)
-    stage = core.TextureStage("depth")
-    stage.set_sort(-10)  # before the colours: the software display takes alpha from the first texture alone
-    stage.set_mode(core.TextureStage.M_modulate)
-    by_depth = core.LMatrix4(0, 0, 0, 0, 1 / FAR_M, 0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 1)
-    for root in roots:
-        root.set_texture(stage, texture)
-        root.set_tex_gen(stage, core.TexGenAttrib.M_eye_position)
-        root.set_tex_transform(stage, core.TransformState.make_mat(by_depth))
