@@ -18,34 +18,31 @@ Decisions, each told in the drive or its rejections:
   `steering_by_heading`.
 - a fix that repeats is not a new measurement: only the first of equal fixes counts, and one a second at a standstill.
 - accelerations are taken along ego axes as written; Assumed: the format names no axes.
-Not here: the message (`teslacam_sei.py`), decoding (`decode.py`), poses (`ego.py`).
+Not here: one file (`teslacam_clip.py`), its message (`teslacam_sei.py`), signals (`teslacam_telemetry.py`), decoding
+(`decode.py`), poses (`ego.py`).
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from dojo.errors import RecordingError
 from dojo.fleet.ego import smooth
 from dojo.fleet.gates import clean
-from dojo.fleet.readers import teslacam_sei
-from dojo.fleet.readers.decode import VideoCheck, check_video, read_frames, samples
+from dojo.fleet.readers.decode import read_frames, samples
 from dojo.fleet.readers.reader import Reading, Recording, SourceFile, drive_id_of, rejection_of, source_file
+from dojo.fleet.readers.teslacam_clip import NAME, Clip, Placed, camera_of, parse_name, read_clip, rejections_of
+from dojo.fleet.readers.teslacam_telemetry import new_fixes, steered_left, telemetry_of
 from dojo.fleet.readers.teslacam_vehicle import CAMERA_NAMES, Vehicle, vehicle_of
-from dojo.records import CameraStream, Drive, Frame, Provenance, Rejection, Signal, Telemetry
+from dojo.records import CameraStream, Drive, Frame, Provenance, Rejection
 
 TREE = "TeslaCam"
-_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)-([a-z_]+)\.mp4")
 _COMPANIONS = {"event.json", "event.mp4", "thumb.png"}
-_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _NS = 1_000_000_000
 
 JOIN_TOLERANCE_NS = 2_500_000_000
@@ -59,62 +56,7 @@ MAX_MINUTES = 60
 """Longest recording, in clips of one camera, so that it stays a small unit of work. Assumed: a car keeps an hour."""
 
 NEW_COUNT_FRAMES = 10
-
-_REPEATED_FIX_NS = _NS
-# Assumed: below this the heading says nothing about the sense of the steering: a straight road, or walking pace.
-_TURN_RADPS, _TURN_SAMPLES, _TURN_AGREEMENT = 0.03, 20, 0.5
-
-Columns = Float64[np.ndarray, "frames columns"]
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """One file that holds together.
-
-    Args:
-        start_ns: from its name, to the second.
-        columns: one row of `teslacam_sei.COLUMNS` for each frame; meaningless where not `heard`.
-    """
-
-    file: SourceFile
-    camera: str
-    start_ns: int
-    check: VideoCheck
-    columns: Columns
-    heard: Bool[np.ndarray, " frames"]
-    rejections: tuple[tuple[str, str, int, int], ...]  # gate, reason, first frame, last frame
-
-    @property
-    def times_ns(self) -> Int64[np.ndarray, " frames"]:
-        """Frame times from the first frame of the file."""
-        assert self.check.timestamps_ns is not None
-        return self.check.timestamps_ns - self.check.timestamps_ns[0]
-
-    @property
-    def step_ns(self) -> int:
-        """Usual time between frames."""
-        return int(np.median(np.diff(self.times_ns))) if len(self.times_ns) > 1 else _NS // 36
-
-    @property
-    def length_ns(self) -> int:
-        """From the first frame to the end of the last one."""
-        return self.check.length_ns or int(self.times_ns[-1]) + self.step_ns
-
-    def column(self, name: str) -> Float64[np.ndarray, " frames"]:
-        """One field of the message, for each frame."""
-        return self.columns[:, teslacam_sei.COLUMNS.index(name)]
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A clip with the time of its first frame on the drive's clock."""
-
-    clip: _Clip
-    start_ns: int
-
-    @property
-    def times_ns(self) -> Int64[np.ndarray, " frames"]:
-        return self.clip.times_ns + self.start_ns
+"""Files whose first frame numbers are this close count anew each. Assumed: none of them loses more at its start."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +86,7 @@ class TeslaCamReader:
         started = latest_ns = 0
         for file in sorted(new.values(), key=lambda file: (file.path.name, _preference(file.path))):
             try:
-                start_ns, _ = _parse_name(file.path)
+                start_ns, _ = parse_name(file.path)
             except RecordingError:
                 yield Recording(self.name, f"{vehicle_id} {file.path.name}", (file,), folder)
                 continue
@@ -186,7 +128,7 @@ class TeslaCamReader:
             raise RecordingError("unknown_camera", f"drive {drive.drive_id}: no camera {camera_name!r}, it has {names}")
         used = {sha256 for _, sha256, _ in drive.provenance.files}
         files = sorted(
-            (file for file in recording.files if file.sha256 in used and _camera_of(file.path) == camera_name),
+            (file for file in recording.files if file.sha256 in used and camera_of(file.path) == camera_name),
             key=lambda file: file.path.name,
         )
         at = 0
@@ -216,7 +158,7 @@ def _vehicle_folder(path: Path, root: Path) -> Path | None:
             break
     # A folder within TeslaCam was given, or clips without their tree.
     above_root = next((above.parent for above in (root, *root.resolve().parents) if above.name == TREE), None)
-    return (above_root or root) if above_root or _NAME.fullmatch(path.name) else None
+    return (above_root or root) if above_root or NAME.fullmatch(path.name) else None
 
 
 def _preference(path: Path) -> tuple[int, str]:
@@ -225,43 +167,13 @@ def _preference(path: Path) -> tuple[int, str]:
     return next((i for i, kind in enumerate(kinds) if kind in path.parts), len(kinds)), str(path)
 
 
-def _parse_name(path: Path) -> tuple[int, str]:
-    """Start (ns since 1970, local time) and camera of a clip.
-
-    Raises:
-        RecordingError: gate `wrong_name`, `wrong_format` or `unknown_camera`.
-    """
-    wanted = "expected YYYY-MM-DD_HH-MM-SS-<camera>.mp4"
-    if path.suffix != ".mp4":
-        raise RecordingError(
-            "wrong_format", f"{path.name}: {wanted}, got a {path.suffix or 'nameless'} file; remove it"
-        )
-    match = _NAME.fullmatch(path.name)
-    try:
-        start = datetime.strptime(match[1], _TIME_FORMAT).replace(tzinfo=UTC) if match else None
-    except ValueError:
-        start = None
-    if match is None or start is None:
-        raise RecordingError("wrong_name", f"{path.name}: {wanted}; rename the file as the car wrote it")
-    if match[2] not in CAMERA_NAMES:
-        raise RecordingError(
-            "unknown_camera", f"{path.name}: expected a camera of {', '.join(CAMERA_NAMES)}, got {match[2]!r}"
-        )
-    return int(start.timestamp()) * _NS, match[2]
-
-
-def _camera_of(path: Path) -> str:
-    match = _NAME.fullmatch(path.name)
-    return match[2] if match else ""
-
-
-def _clips(files: Iterable[SourceFile], vehicle: Vehicle) -> tuple[list[_Clip], list[Rejection]]:
+def _clips(files: Iterable[SourceFile], vehicle: Vehicle) -> tuple[list[Clip], list[Rejection]]:
     """The clips that hold together, one for each camera and minute, and the refused files."""
-    best: dict[tuple[int, str], _Clip] = {}
+    best: dict[tuple[int, str], Clip] = {}
     refused = []
     for file in files:
         try:
-            clip = _clip(file)
+            clip = read_clip(file)
             vehicle.camera(clip.camera, clip.check.width_px, clip.check.height_px)
         except RecordingError as error:
             refused.append(rejection_of(str(file.path), error))
@@ -276,7 +188,7 @@ def _clips(files: Iterable[SourceFile], vehicle: Vehicle) -> tuple[list[_Clip], 
     return list(best.values()), refused
 
 
-def _conflict(loser: _Clip, winner: _Clip) -> Rejection:
+def _conflict(loser: Clip, winner: Clip) -> Rejection:
     frames, better = int(loser.check.intact.sum()), int(winner.check.intact.sum())
     return Rejection(
         str(loser.file.path),
@@ -287,112 +199,12 @@ def _conflict(loser: _Clip, winner: _Clip) -> Rejection:
     )
 
 
-def _clip(file: SourceFile) -> _Clip:
-    """The file, checked and with its telemetry.
-
-    Raises:
-        RecordingError: the file cannot be used; see `check_video`.
-    """
-    start_ns, camera = _parse_name(file.path)
-    check = check_video(file.path)
-    columns = np.zeros((check.frame_count, len(teslacam_sei.COLUMNS)))
-    heard = np.zeros(check.frame_count, np.bool_)
-    faults = [(fault.gate, fault.reason, fault.first_frame, fault.last_frame) for fault in check.faults]
-    for sample in samples(file.path):
-        try:
-            message = teslacam_sei.message_of(sample.data)
-        except teslacam_sei.MalformedMessageError as error:
-            faults.append(("malformed_telemetry", f"frame {sample.index}: {error}", sample.index, sample.index))
-            continue
-        if message is not None:
-            columns[sample.index] = message
-            heard[sample.index] = True
-    # A message in a damaged group of pictures is suspect too: nothing but the video's own structure guards it.
-    heard &= check.intact
-    clip = _Clip(file, camera, start_ns, check, columns, heard, ())
-    doubts = _doubtful_messages(clip)
-    heard = heard.copy()
-    for _, _, first, last in doubts:
-        heard[first : last + 1] = False
-    return replace(clip, heard=heard, rejections=(*faults, *doubts))
+Minute = Mapping[str, Clip]
 
 
-def _doubtful_messages(clip: _Clip) -> list[tuple[str, str, int, int]]:
-    """Messages whose version or frame number does not fit those around them.
-
-    Raises:
-        RecordingError: gate `clock_backwards` where frame numbers decrease as a rule.
-    """
-    frames = np.flatnonzero(clip.heard)
-    if len(frames) < 3:
-        return []
-    version, number = clip.column("version")[frames], clip.column("frame_seq_no")[frames]
-    usual = float(np.median(version))
-    doubts = [("malformed_telemetry", f"frame {frames[i]}: message version {version[i]:g}, usually {usual:g}", i)
-              for i in np.flatnonzero(version != usual).tolist()]  # fmt: skip
-    ahead = number - frames
-    steps = np.diff(ahead)
-    if (np.diff(number) < 0).mean() > 0.5:
-        raise RecordingError(
-            "clock_backwards",
-            f"{clip.file.path.name}: expected frame numbers that increase, they decrease in "
-            f"{(np.diff(number) < 0).mean():.0%} of the steps; the frames were reordered, copy the file again",
-            {"decreasing_share": float((np.diff(number) < 0).mean())},
-        )
-    # A number that leaves the count and returns to it is damage; a lasting step is lost frames, or a new count.
-    returned = np.flatnonzero((steps[:-1] != 0) & (steps[:-1] == -steps[1:])) + 1
-    doubts += [
-        ("malformed_telemetry", f"frame {frames[i]}: frame number {number[i]:.0f}, its neighbours say otherwise", i)
-        for i in returned.tolist()
-    ]
-    if len(steps) and steps[0] != 0 and not steps[1:3].any():
-        doubts.append(
-            ("malformed_telemetry", f"frame {frames[0]}: frame number {number[0]:.0f} before {number[1]:.0f}", 0)
-        )
-    if len(steps) > 1 and steps[-1] != 0 and not steps[-3:-1].any():
-        last = len(frames) - 1
-        doubts.append(
-            (
-                "malformed_telemetry",
-                f"frame {frames[last]}: frame number {number[last]:.0f} after {number[-2]:.0f}",
-                last,
-            )
-        )
-    spans = [(gate, reason, int(frames[i]), int(frames[i])) for gate, reason, i in doubts]
-    return spans + _lost_frames(clip, frames, steps, set(returned.tolist()))
-
-
-def _lost_frames(
-    clip: _Clip, frames: Int64[np.ndarray, " n"], steps: Float64[np.ndarray, " n-1"], returned: set[int]
-) -> list[tuple[str, str, int, int]]:
-    """Places where the frame numbers skip although the container's clock does not."""
-    found = []
-    for i in np.flatnonzero(steps).tolist():
-        ends = i == 0 or i == len(steps) - 1
-        if ends or i in returned or i + 1 in returned:
-            continue
-        first, last = int(frames[i]), int(frames[i + 1])
-        elapsed = (clip.times_ns[last] - clip.times_ns[first]) / clip.step_ns
-        expected = last - first + steps[i]
-        if abs(elapsed - expected) > 1.5:
-            found.append(
-                (
-                    "dropped_frames",
-                    f"frames {first} and {last}: the car's frame numbers are {expected:.0f} apart, their times "
-                    f"{elapsed:.1f} frames",
-                    first,
-                    last,
-                )
-            )
-    return found
-
-
-Minute = Mapping[str, _Clip]
-
-
-def _minutes(clips: Iterable[_Clip]) -> tuple[list[Minute], list[Rejection]]:
+def _minutes(clips: Iterable[Clip]) -> tuple[list[Minute], list[Rejection]]:
     """Clips of the same minute by camera, in order, and the refusals of minutes in which no camera heard the car."""
-    by_start: dict[int, dict[str, _Clip]] = {}
+    by_start: dict[int, dict[str, Clip]] = {}
     for clip in clips:
         by_start.setdefault(clip.start_ns, {})[clip.camera] = clip
     minutes: list[Minute] = []
@@ -414,7 +226,7 @@ def _minutes(clips: Iterable[_Clip]) -> tuple[list[Minute], list[Rejection]]:
     return minutes, refused
 
 
-def _lead(minute: Minute) -> _Clip:
+def _lead(minute: Minute) -> Clip:
     """The camera whose telemetry counts: the first, in the car's order, that has any."""
     return next(minute[name] for name in CAMERA_NAMES if name in minute and minute[name].heard.any())
 
@@ -451,7 +263,7 @@ def _follows(before: tuple[Minute, int], minute: Minute) -> int | None:
     return end_ns + missing * earlier.step_ns
 
 
-def _missing_frames(earlier: _Clip, later: _Clip) -> int | None:
+def _missing_frames(earlier: Clip, later: Clip) -> int | None:
     """Frames that the car counted between two files and that neither holds; None where the count runs backwards."""
     count, next_count = earlier.column("frame_seq_no"), later.column("frame_seq_no")
     before, after = np.flatnonzero(earlier.heard), np.flatnonzero(later.heard)
@@ -465,8 +277,8 @@ def _missing_frames(earlier: _Clip, later: _Clip) -> int | None:
 
 def _drive(vehicle: Vehicle, run: Sequence[tuple[Minute, int]], recording: Recording) -> Drive:
     offset_ns = -int((vehicle.utc_offset_h or 0.0) * 3600 * _NS)
-    leads = [_Placed(_lead(minute), start_ns + offset_ns) for minute, start_ns in run]
-    placed: dict[str, list[_Placed]] = {}
+    leads = [Placed(_lead(minute), start_ns + offset_ns) for minute, start_ns in run]
+    placed: dict[str, list[Placed]] = {}
     told: list[Rejection] = []
     for (minute, _), lead in zip(run, leads, strict=True):
         for name, clip in minute.items():
@@ -479,17 +291,17 @@ def _drive(vehicle: Vehicle, run: Sequence[tuple[Minute, int]], recording: Recor
             else:
                 row.append(beside)
     placed = {name: row for name, row in placed.items() if row}
-    telemetry = _telemetry(leads, vehicle.steering_sign)
+    telemetry = telemetry_of(leads, vehicle.steering_sign)
     telemetry, implausible = clean(telemetry, recording.label)
-    telemetry, sign_tag = _steered_left(telemetry, vehicle.steering_sign)
+    telemetry, sign_tag = steered_left(telemetry, vehicle.steering_sign)
     telemetry = replace(
         telemetry,
-        latitude_deg=_new_fixes(telemetry.latitude_deg, telemetry),
-        longitude_deg=_new_fixes(telemetry.longitude_deg, telemetry),
+        latitude_deg=new_fixes(telemetry.latitude_deg, telemetry),
+        longitude_deg=new_fixes(telemetry.longitude_deg, telemetry),
     )
     streams = tuple(_stream(name, placed[name], vehicle) for name in CAMERA_NAMES if name in placed)
     clips = [item for items in placed.values() for item in items]
-    told += [rejection for item in clips for rejection in _clip_rejections(item)]
+    told += [rejection for item in clips for rejection in rejections_of(item)]
     files = sorted((item.clip.file for item in clips), key=lambda file: file.path.name)
     return Drive(
         drive_id_of(files),
@@ -506,7 +318,7 @@ def _drive(vehicle: Vehicle, run: Sequence[tuple[Minute, int]], recording: Recor
     )
 
 
-def _beside(lead: _Placed, clip: _Clip) -> _Placed | Rejection:
+def _beside(lead: Placed, clip: Clip) -> Placed | Rejection:
     """The clip laid over the lead camera's by common frame numbers; at the same start where it has none."""
     if clip is lead.clip:
         return lead
@@ -515,11 +327,11 @@ def _beside(lead: _Placed, clip: _Clip) -> _Placed | Rejection:
         lead.clip.column("frame_seq_no")[theirs], clip.column("frame_seq_no")[ours], return_indices=True
     )
     if len(numbers) == 0:
-        return _Placed(clip, lead.start_ns)
+        return Placed(clip, lead.start_ns)
     shifts_ns = lead.times_ns[theirs][of_lead] - clip.times_ns[ours][of_clip]
     start_ns = int(np.median(shifts_ns))
     if abs(start_ns - lead.start_ns) <= JOIN_TOLERANCE_NS:
-        return _Placed(clip, start_ns)
+        return Placed(clip, start_ns)
     shift_s = (start_ns - lead.start_ns) / _NS
     expected = (
         f"expected the same frame numbers at the same time as {lead.clip.file.path.name}, got {shift_s:.1f} s apart"
@@ -527,76 +339,13 @@ def _beside(lead: _Placed, clip: _Clip) -> _Placed | Rejection:
     return _refusal(clip, "clock_jump", expected, shift_s=shift_s)
 
 
-def _refusal(clip: _Clip, gate: str, expected: str, **figures: float) -> Rejection:
+def _refusal(clip: Clip, gate: str, expected: str, **figures: float) -> Rejection:
     """A whole file left out of its drive."""
     name = clip.file.path.name
     return Rejection(str(clip.file.path), gate, f"{name}: {expected}; copy the file again", tuple(figures.items()))
 
 
-def _telemetry(leads: Sequence[_Placed], steering_sign: int | None) -> Telemetry:
-    """Signals of the frames that carry a message, in SI units; steering positive to the left if the sign is right."""
-    times_ns = np.concatenate([lead.times_ns[lead.clip.heard] for lead in leads])
-    columns = np.concatenate([lead.clip.columns[lead.clip.heard] for lead in leads])
-
-    def signal(name: str, factor: float = 1.0) -> Signal:
-        return Signal.measured(times_ns, columns[:, teslacam_sei.COLUMNS.index(name)] * factor)
-
-    heading = signal("heading_deg")
-    latitude, longitude = signal("latitude_deg"), signal("longitude_deg")
-    # Exactly (0, 0) lies in the Gulf of Guinea: there are no roads, but it is what an absent field reads as.
-    fixed = (latitude.values != 0) | (longitude.values != 0)
-    return Telemetry(
-        speed_mps=signal("vehicle_speed_mps"),
-        steering_wheel_angle_rad=signal("steering_wheel_angle", np.pi / 180 * (steering_sign or -1)),
-        acceleration_x_mps2=signal("linear_acceleration_mps2_x"),
-        acceleration_y_mps2=signal("linear_acceleration_mps2_y"),
-        acceleration_z_mps2=signal("linear_acceleration_mps2_z"),
-        accelerator_pedal=signal("accelerator_pedal_position"),
-        brake_applied=signal("brake_applied"),
-        blinker_left=signal("blinker_on_left"),
-        blinker_right=signal("blinker_on_right"),
-        gear=signal("gear_state"),
-        assist_state=signal("autopilot_state"),
-        latitude_deg=replace(latitude, valid=latitude.valid & fixed),
-        longitude_deg=replace(longitude, valid=longitude.valid & fixed),
-        heading_rad=replace(heading, values=np.radians(90.0 - heading.values), valid=heading.valid & fixed),
-    )
-
-
-def _steered_left(telemetry: Telemetry, declared: int | None) -> tuple[Telemetry, tuple[str, ...]]:
-    """Steering with its sense taken from the heading, where the drive turns enough to tell and nobody declared it."""
-    steering, heading = telemetry.steering_wheel_angle_rad, telemetry.heading_rad
-    at_s = np.arange(0, 0 if not len(steering.timestamps_ns) else np.ptp(steering.timestamps_ns), _NS // 2)
-    times_ns = at_s + (steering.timestamps_ns[0] if len(at_s) else 0)
-    unwrapped = Signal.measured(heading.timestamps_ns[heading.valid], np.unwrap(heading.values[heading.valid]))
-    later, known_later = unwrapped.at(times_ns + _NS // 2)
-    now, known_now = unwrapped.at(times_ns)
-    angle, steered = steering.at(times_ns + _NS // 4)
-    rate_radps = (later - now) * 2
-    turning = known_later & known_now & steered & (np.abs(rate_radps) > _TURN_RADPS)
-    if declared is not None or turning.sum() < _TURN_SAMPLES:
-        return telemetry, ()
-    agreement = float(np.sign(rate_radps[turning] * angle[turning]).mean())
-    if agreement > -_TURN_AGREEMENT:
-        return telemetry, ()
-    flipped = replace(steering, values=-steering.values)
-    return replace(telemetry, steering_wheel_angle_rad=flipped), ("steering_by_heading",)
-
-
-def _new_fixes(signal: Signal, telemetry: Telemetry) -> Signal:
-    """The coordinate with only those samples valid at which the fix is new, or a second old and still the same."""
-    latitude, longitude = telemetry.latitude_deg, telemetry.longitude_deg
-    both = latitude.valid & longitude.valid
-    new = np.zeros(len(both), np.bool_)
-    latest_ns, place = -_REPEATED_FIX_NS, (np.nan, np.nan)
-    for i in np.flatnonzero(both).tolist():
-        here, now_ns = (latitude.values[i], longitude.values[i]), int(latitude.timestamps_ns[i])
-        if here != place or now_ns - latest_ns >= _REPEATED_FIX_NS:
-            new[i], place, latest_ns = True, here, now_ns
-    return replace(signal, valid=new)
-
-
-def _stream(name: str, placed: Sequence[_Placed], vehicle: Vehicle) -> CameraStream:
+def _stream(name: str, placed: Sequence[Placed], vehicle: Vehicle) -> CameraStream:
     check = placed[0].clip.check
     return CameraStream(
         name,
@@ -604,18 +353,6 @@ def _stream(name: str, placed: Sequence[_Placed], vehicle: Vehicle) -> CameraStr
         np.concatenate([item.times_ns for item in placed]),
         np.concatenate([item.clip.check.intact for item in placed]),
     )
-
-
-def _clip_rejections(placed: _Placed) -> Iterator[Rejection]:
-    for gate, reason, first, last in placed.clip.rejections:
-        yield Rejection(
-            str(placed.clip.file.path),
-            gate,
-            f"{placed.clip.file.path.name}: {reason}; not used",
-            (("frames", float(last - first + 1)),),
-            int(placed.times_ns[first]),
-            int(placed.times_ns[last]),
-        )
 
 
 def _tags(
