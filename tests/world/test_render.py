@@ -214,3 +214,18 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         Renderer(road, distorted, PLAIN, 1)
     with pytest.raises(ConfigError, match="expected a display from p3tinydisplay"):
         Renderer(road, CAMERA, PLAIN, 1, display="paper")
+
+
+@pytest.mark.parametrize("weather", ["day", "fog"])
+def test_opengl_draws_the_same_pictures_as_the_software_display(weather: Weather) -> None:
+    road, look = make_road(7, "suburban", 600.0), replace(Look.of(weather, 7), noise=0.0)
+    pictures = []
+    for display in ("p3tinydisplay", "p3headlessgl"):
+        try:
+            renderer = Renderer(road, CAMERA, look, 7, supersampling=(2, 2), display=display)
+        except ConfigError as unavailable:
+            pytest.skip(str(unavailable))
+        with renderer:
+            pictures.append(renderer.render(ego_at(road, 250.0), [ahead(road, 270.0)], 0.0).astype(int))
+    # Texture filters differ, edges by a fraction of a pixel; shapes, colours and depth do not.
+    assert np.abs(pictures[0] - pictures[1]).mean() < 5
