@@ -33,6 +33,7 @@ def policy(config: PolicyConfig = MINIATURE) -> Policy:
     made = Policy(config).eval()
     with torch.no_grad():  # heads start near zero; make them speak
         made.heads.plan.weight.normal_(std=0.3)
+        made.heads.motion.bias.fill_(0.5)
     return made
 
 

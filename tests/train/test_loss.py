@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -60,6 +61,18 @@ def test_the_losers_learn_a_little() -> None:
     assert position.grad[:, :, 1].abs().sum() > 0
 
 
+def test_all_hypotheses_learn_alike_at_first_and_the_losers_hardly_later() -> None:
+    config = LossConfig(others=0.05, together=0.5)
+    assert [config.others_at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.525, 0.05, 0.05])
+    assert LossConfig(others=0.05, together=0.0).others_at(0.0) == 0.05
+    position, log_scale, logits, target, valid = case()
+    position[:, :, 1] = 2 * usual_spread_m(torch.device("cpu"))
+    plain = dataclasses.replace(NO_EXTRAS, together=1.0)
+    at_first, at_last = (plan_losses(position, log_scale, logits, target, valid, plain, d)[0] for d in (0.0, 1.0))
+    assert at_first.item() == pytest.approx(1.0)
+    assert at_last.item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_a_scale_that_matches_the_error_is_the_cheapest() -> None:
     position, log_scale, logits, target, valid = case(hypotheses=1)
     position += 0.5
@@ -68,6 +81,27 @@ def test_a_scale_that_matches_the_error_is_the_cheapest() -> None:
         for b in (0.25, 0.5, 1.0)
     ]
     assert min(costs) == costs[1]
+
+
+def test_what_the_loss_says_is_what_it_descends() -> None:
+    torch.manual_seed(0)
+    position, log_scale, logits, target, valid = (tensor.double() for tensor in case())
+    position, log_scale = position + torch.randn_like(position), log_scale + 0.3 * torch.randn_like(log_scale)
+    position[:, :, 1] += 3.0  # far from a tie, where the winner would change
+    given = [tensor.requires_grad_() for tensor in (position, log_scale, logits)]
+    valid = valid.bool()
+    valid[..., 30:] = False
+
+    def total(*answer: torch.Tensor) -> torch.Tensor:
+        plan, choice = plan_losses(*answer, target, valid, LossConfig())
+        return plan + choice
+
+    assert torch.autograd.gradcheck(total, given)
+
+
+def test_shares_above_one_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"others and together are shares, at most 1, got 0.05 and 2.0"):
+        LossConfig(together=2.0)
 
 
 def test_negative_weights_are_refused() -> None:

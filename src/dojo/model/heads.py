@@ -81,18 +81,24 @@ class Heads(nn.Module):
         self.hypotheses = config.hypotheses
         self.follow = PathFollower()
         self.body = nn.Sequential(
-            nn.Linear(config.width, config.hidden), nn.SiLU(), nn.Linear(config.hidden, config.hidden), nn.SiLU()
+            nn.Linear(config.width, config.hidden),
+            nn.SiLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.SiLU(),
+            nn.LayerNorm(config.hidden),
         )
-        self.plan = nn.Linear(config.hidden, config.hypotheses * (KNOTS + TIMES + TIMES + 3 * TIMES + 1))
+        shape = KNOTS + 2 * TIMES
+        self.shared = nn.Linear(config.hidden, shape + 3 * TIMES)
+        self.plan = nn.Linear(config.hidden, config.hypotheses * (shape + 3 * TIMES + 1))
+        nn.init.normal_(self.plan.weight, std=0.01)
         self.action = nn.Linear(config.hidden, 4)
         self.motion = nn.Linear(config.width, 12)
-        nn.init.normal_(self.plan.weight, std=0.01)  # so that the first plans go straight on
         times = torch.tensor(TRAJECTORY_TIMES_S, dtype=torch.float32)
         knots = self.follow.knots_m
         units = {
             "times_s": times,
-            # The same bends and speed changes as in `_usual_spread_m`.
-            "heading_unit": 0.003 * knots / (1 + knots / 200),
+            # Assumed: bends of some 100 m. Three times smaller, and bends take several times longer to be learnt.
+            "heading_unit": 0.01 * knots / (1 + knots / 200),
             "travel_unit_m": 0.25 * times**2 / (1 + times / 10),
             "spread_m": _usual_spread_m(times),
             "action_unit": torch.tensor(_ACTION_UNITS),
@@ -106,27 +112,35 @@ class Heads(nn.Module):
         state: Float[Tensor, "batch anchors width"],
         feature: Float[Tensor, "batch anchors feature"],
         speed_mps: Float[Tensor, "batch anchors"],
-        speed_told: Bool[Tensor, "batch anchors"],
+        speed_known: Bool[Tensor, "batch anchors"],
     ) -> PolicyOutput:
-        """Everything at each anchor; where the speed is not told, the plan goes by the policy's own estimate."""
+        """Everything at each anchor; where the speed is not known, plan and scale go by the policy's own estimate."""
         hidden = self.body(state)
         rates, rates_log = self.motion(state).float().chunk(2, -1)
         action, action_log = self.action(hidden).float().chunk(2, -1)
         raw = self.plan(hidden).float().unflatten(-1, (self.hypotheses, -1))
-        heading, travel, rise, log_scale, logit = raw.split([KNOTS, TIMES, TIMES, 3 * TIMES, 1], -1)
+        common = self.shared(hidden).float()[..., None, :]
+        answered, logit = common + raw[..., :-1], raw[..., -1:]
+        heading, travel, rise, log_scale = answered.split([KNOTS, TIMES, TIMES, 3 * TIMES], -1)
         rates = rates * self.rate_unit
-        speed = torch.where(speed_told, speed_mps, rates[..., 0])
+        rates_log = rates_log.clamp(-4.0, 4.0) + self.rate_unit.log()
+        speed = torch.where(speed_known, speed_mps, rates[..., 0].detach())
+        doubt_mps = torch.where(speed_known, 0.0, rates_log[..., 0].detach().exp())
         travelled = speed[..., None, None] * self.times_s + travel * self.travel_unit_m
         x, y = self.follow(heading * self.heading_unit, travelled)
         z = rise * self.spread_m[:, 2]
+        # Bounded, so that no sample can make the likelihood explode: from 1/20 of the usual spread up.
+        log_scale = log_scale.unflatten(-1, (TIMES, 3)).clamp(-3.0, 4.0) + self.spread_m.log()
+        along, across = log_scale.split([1, 2], -1)
+        doubt_m = doubt_mps[..., None, None, None] * self.times_s[:, None]
+        along = torch.where(doubt_m > 0, 0.5 * torch.log(torch.exp(2 * along) + doubt_m**2), along)
         return PolicyOutput(
             position_m=torch.stack([x, y, z], -1),
-            # Bounded, so that no sample can make the likelihood explode: from 1/20 of the usual spread up.
-            log_scale=log_scale.unflatten(-1, (TIMES, 3)).clamp(-3.0, 4.0) + self.spread_m.log(),
+            log_scale=torch.cat([along, across], -1),
             logits=logit[..., 0],
             action=action * self.action_unit,
             action_log_scale=action_log.clamp(-4.0, 4.0) + self.action_unit.log(),
             ego_rates=rates,
-            ego_rates_log_scale=rates_log.clamp(-4.0, 4.0) + self.rate_unit.log(),
+            ego_rates_log_scale=rates_log,
             feature=feature,
         )

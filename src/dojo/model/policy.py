@@ -54,15 +54,17 @@ class Policy(nn.Module):
             )
         feature = self.norm(self.trunk(frames).float())
         noisy = feature
-        told = speed_valid
+        told = base = speed_valid
         if self.training:
             told = told & (torch.rand(batch, 1, device=told.device) >= self.config.speed_dropout)
             if self.config.feature_noise_std > 0:
                 noisy = feature + self.config.feature_noise_std * torch.randn_like(feature)
         elif self.config.speed_dropout >= 1:
-            told = torch.zeros_like(told)
+            told = base = torch.zeros_like(told)
         state = self.memory(noisy, speed_mps, told, desire, traffic_right)
-        answer: PolicyOutput = self.heads(state, feature, speed_mps, told)
+        # In training the plan always starts from the true speed, also where the network is not told it: an error of the
+        # estimated speed, ten times larger than any other at first, would drown what the path has to teach.
+        answer: PolicyOutput = self.heads(state, feature, speed_mps, base)
         return answer
 
     def answer(self, batch: Batch) -> PolicyOutput:

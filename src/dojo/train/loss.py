@@ -51,6 +51,10 @@ class LossConfig:
         plan, choice, action, ego_rates: weights of the heads' losses.
         others: weight of the mean loss of all hypotheses, whichever won. Source: the relaxed winner-takes-all of
             Rupprecht et al. 2017 (arXiv 1612.00197), with 0.05.
+        together: share of the run in which the hypotheses learn together: the weight of all falls from 1 to `others`
+            over it. Losers that are let go at once split the road into left, straight and right before anything has
+            been seen, and then leave little to see for. Source of the idea: evolving winner-takes-all, Makansi et al.
+            2019 (arXiv 1906.03631).
         distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
             samples that it has declared uncertain.
     """
@@ -60,12 +64,20 @@ class LossConfig:
     action: float = 0.1
     ego_rates: float = 0.1
     others: float = 0.05
+    together: float = 0.6
     distance: float = 1.0
 
     def __post_init__(self) -> None:
         wrong = {name: value for name, value in vars(self).items() if not 0 <= value < float("inf")}
         if wrong:
             raise ConfigError(f"loss: expected weights that are finite and not negative, got {wrong}")
+        if self.others > 1 or self.together > 1:
+            raise ConfigError(f"loss: others and together are shares, at most 1, got {self.others} and {self.together}")
+
+    def others_at(self, done: float) -> float:
+        """The weight of all hypotheses when a share `done` of the run is behind."""
+        left = 1.0 - min(done / self.together, 1.0) if self.together > 0 else 0.0
+        return self.others + (1.0 - self.others) * left
 
 
 Targets = dict[str, Tensor]
@@ -117,6 +129,7 @@ def plan_losses(
     target_m: Float[Tensor, "batch anchors 33 3"],
     valid: Bool[Tensor, "batch anchors 33"],
     config: LossConfig,
+    done: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Loss of the plan and of the choice between hypotheses."""
     spread = usual_spread_m(position_m.device)
@@ -129,13 +142,14 @@ def plan_losses(
     winner = distance.detach().argmin(-1, keepdim=True)
     both = likelihood + config.distance * distance
     won = both.gather(-1, winner)[..., 0]
-    plan = (1 - config.others) * won + config.others * both.mean(-1)
+    others = config.others_at(done)
+    plan = (1 - others) * won + others * both.mean(-1)
     choice = functional.cross_entropy(logits.flatten(0, 1), winner.flatten(), reduction="none").view_as(won)
     return _mean(plan, judged), _mean(choice, judged)
 
 
-def loss_of(answer: Answer, targets: Targets, config: LossConfig) -> dict[str, Tensor]:
-    """The loss of each head by name, and `total`, their weighted sum."""
+def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 1.0) -> dict[str, Tensor]:
+    """The loss of each head by name, and `total`, their weighted sum; `done` is the share of the run that is behind."""
     plan, choice = plan_losses(
         answer.position_m.float(),
         answer.log_scale.float(),
@@ -143,6 +157,7 @@ def loss_of(answer: Answer, targets: Targets, config: LossConfig) -> dict[str, T
         targets["position_m"],
         targets["valid"],
         config,
+        done,
     )
     action = _mean(
         _laplace(answer.action - targets["action"], answer.action_log_scale).mean(-1), targets["action_valid"]

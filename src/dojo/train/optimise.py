@@ -30,7 +30,7 @@ class OptimiseConfig:
         average_decay: of the running average of weights, at most; early on (1 + step) / (10 + step).
     """
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     final_share: float = 0.02
     warmup_steps: int = 50
     weight_decay: float = 0.05

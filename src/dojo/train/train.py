@@ -281,7 +281,7 @@ def _step(run: _Run, batch: Batch, config: TrainConfig, device: torch.device) ->
         group["lr"] = rate
     with _precision(config, device):
         answer: Answer = run.policy.answer(batch)  # type: ignore[operator]  # a Learner, see `train`
-    parts = loss_of(answer, targets_of(batch, device), config.loss)
+    parts = loss_of(answer, targets_of(batch, device), config.loss, run.step / config.steps)
     run.optimiser.zero_grad(set_to_none=True)
     parts["total"].backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(run.policy.parameters(), config.optimise.clip_norm)
