@@ -44,6 +44,27 @@ def test_a_damaged_newest_is_passed_over(tmp_path: Path, damage: str) -> None:
         checkpoint.load(path)
 
 
+def test_a_folder_whose_checkpoints_are_all_damaged_is_not_taken_for_a_new_run(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, state(step)).write_bytes(b"torn")
+    with pytest.raises(
+        CheckpointError, match=r"expected a whole checkpoint among 2, got none: .*step-00000002.pt.*01.pt"
+    ):
+        checkpoint.newest(tmp_path)
+
+
+def test_what_a_kill_left_half_written_is_removed_by_the_next_save(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000009.pt.partial").write_bytes(b"half")
+    checkpoint.save(tmp_path, 10, state(10))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000010.pt"]
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 1, {"model": Path("anything that is no tensor and no plain value")})
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        checkpoint.load(path)
+
+
 def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "nothing") is None
 

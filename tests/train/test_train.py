@@ -13,13 +13,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from dojo.errors import CheckpointError, ConfigError, DojoError
+from dojo.model.plans import plans
 from dojo.model.policy import Policy
 from dojo.records import Batch
 from dojo.train import checkpoint
+from dojo.train.optimise import OptimiseConfig
 from dojo.train.train import Interrupted, TrainConfig, train
 
 PROGRAM = Path(__file__).with_name("training_run.py")
@@ -138,6 +142,67 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(program: Mod
 
     with pytest.raises(DojoError, match=r"NaN or infinity in total, plan.* at step 5; the last checkpoint is whole"):
         train(Policy(program.MINIATURE), poisoned, program.CONFIG, tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_never_saved(program: ModuleType, tmp_path: Path) -> None:
+    def poisoned(state: Mapping[str, str | int] | None) -> Iterator[tuple[Batch, Mapping[str, str | int]]]:
+        for number, (batch, after) in enumerate(program.batches(state)):
+            bad = dataclasses.replace(batch, speed_now_mps=batch.speed_now_mps * float("nan"))
+            yield bad if number == 6 else batch, after
+
+    with pytest.raises(DojoError, match=r"NaN or infinity in total.* at step 7"):
+        train(Policy(program.MINIATURE), poisoned, program.CONFIG, tmp_path)
+    assert checkpoint.newest(tmp_path / "checkpoints") is None
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_says_so(
+    program: ModuleType, undisturbed: Path, tmp_path: Path
+) -> None:
+    program.run(tmp_path)
+    newest = checkpoint.steps_in(tmp_path / "checkpoints")[-1][1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    console = Console(record=True, width=200)
+    torch.manual_seed(0)
+    train(Policy(program.MINIATURE), program.batches, program.CONFIG, tmp_path, console)
+    said = console.export_text()
+    assert "going on from step 56 of 60" in said
+    assert "damaged and were passed over" in said
+    assert_same_end(tmp_path, undisturbed)
+
+
+def test_every_generator_goes_on_where_it_was(program: ModuleType, tmp_path: Path) -> None:
+    drawn: list[tuple[float, float]] = []  # not Python's own generator: the checker of types in these tests uses it
+
+    def drawing(state: Mapping[str, str | int] | None) -> Iterator[tuple[Batch, Mapping[str, str | int]]]:
+        for batch, after in program.batches(state):
+            drawn.append((float(np.random.random()), float(torch.rand(()))))
+            yield batch, after
+
+    short = dataclasses.replace(program.CONFIG, checkpoint_every=1, keep_checkpoints=10)
+    train(Policy(program.MINIATURE), drawing, dataclasses.replace(short, steps=6), tmp_path)
+    whole, drawn[:] = list(drawn), []
+    for step in (5, 6):
+        (tmp_path / "checkpoints" / f"step-{step:08d}.pt").unlink()
+    train(Policy(program.MINIATURE), drawing, dataclasses.replace(short, steps=6), tmp_path)
+    assert drawn == whole[4:]
+
+
+def test_a_policy_learns_one_batch_by_heart(program: ModuleType, tmp_path: Path) -> None:
+    batch = program.made_up(1, batch=4)
+
+    def same(state: Mapping[str, str | int] | None) -> Iterator[tuple[Batch, Mapping[str, str | int]]]:
+        while True:
+            yield batch, {"number": 0}
+
+    torch.manual_seed(0)
+    policy = Policy(dataclasses.replace(program.MINIATURE, speed_dropout=0.0))
+    config = TrainConfig(steps=150, threads=1, optimise=OptimiseConfig(learning_rate=5e-3, warmup_steps=10))
+    before = plans(policy.eval().answer(batch)).best()
+    train(policy, same, config, tmp_path)
+    after = plans(policy.answer(batch)).best()  # as in training, with the norms of this very batch
+    target = batch.position_m.reshape(-1, 33, 3)
+    missed = [float(np.abs(plan - target)[:, 17, 1].mean()) for plan in (before, after)]  # about 3 s ahead
+    assert missed[1] < 0.1 * missed[0]
 
 
 def test_an_absurd_configuration_is_refused() -> None:
