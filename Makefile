@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/dojo demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests benchmarks
