@@ -53,8 +53,9 @@ class LossConfig:
             Rupprecht et al. 2017 (arXiv 1612.00197), with 0.05.
         together: share of the run in which the hypotheses learn together: the weight of all falls from 1 to `others`
             over it. Losers that are let go at once split the road into left, straight and right before anything has
-            been seen, and then leave little to see for. Source of the idea: evolving winner-takes-all, Makansi et al.
-            2019 (arXiv 1906.03631).
+            been seen, and then leave little to see for; losers that are let go early split the speed, of which the
+            picture says little, and the choice between them is a guess. Source of the idea: evolving
+            winner-takes-all, Makansi et al. 2019 (arXiv 1906.03631).
         distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
             samples that it has declared uncertain.
     """
@@ -64,8 +65,8 @@ class LossConfig:
     action: float = 0.1
     ego_rates: float = 0.1
     others: float = 0.05
-    together: float = 0.6
-    distance: float = 1.0
+    together: float = 1.0
+    distance: float = 0.3
 
     def __post_init__(self) -> None:
         wrong = {name: value for name, value in vars(self).items() if not 0 <= value < float("inf")}

@@ -25,9 +25,10 @@ class OptimiseConfig:
         final_share: of it that is left at the last step.
         warmup_steps: of linear rise.
         weight_decay: of matrices; AdamW, Loshchilov and Hutter 2019 (arXiv 1711.05101).
-        betas: of Adam. Assumed: 0.95 instead of 0.999, because runs are short.
+        betas: of Adam. Assumed: 0.98 instead of 0.999, because runs are short.
         clip_norm: largest norm of the gradient.
-        average_decay: of the running average of weights, at most; early on (1 + step) / (10 + step).
+        average_decay: of the running average of weights, at most; early on (1 + step) / (10 + step). Assumed: 0.99, a
+            window of 100 steps, for runs of some hundred; longer runs take a longer one.
     """
 
     learning_rate: float = 1e-3
@@ -36,7 +37,7 @@ class OptimiseConfig:
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
     clip_norm: float = 1.0
-    average_decay: float = 0.995
+    average_decay: float = 0.99
 
     def __post_init__(self) -> None:
         rules = (
