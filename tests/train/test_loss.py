@@ -9,7 +9,7 @@ import torch
 from dojo.errors import ConfigError
 from dojo.train.loss import LossConfig, plan_losses, usual_spread_m
 
-NO_EXTRAS = LossConfig(others=0.0, distance=0.0)
+NO_EXTRAS = LossConfig(others=0.0, distance=0.0, driven=0.0)
 
 
 def case(hypotheses: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -61,6 +61,14 @@ def test_the_losers_learn_a_little() -> None:
     assert position.grad[:, :, 1].abs().sum() > 0
 
 
+def test_the_most_probable_learns_even_where_another_won() -> None:
+    position, log_scale, logits, target, valid = case()
+    position[:, :, 1] = 2 * usual_spread_m(torch.device("cpu"))
+    logits[..., 1] = 3.0
+    driven = dataclasses.replace(NO_EXTRAS, driven=0.5)
+    assert plan_losses(position, log_scale, logits, target, valid, driven)[0].item() == pytest.approx(0.5 * 2.0)
+
+
 def test_all_hypotheses_learn_alike_at_first_and_the_losers_hardly_later() -> None:
     config = LossConfig(others=0.05, together=0.5)
     assert [config.others_at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.525, 0.05, 0.05])
@@ -87,7 +95,8 @@ def test_what_the_loss_says_is_what_it_descends() -> None:
     torch.manual_seed(0)
     position, log_scale, logits, target, valid = (tensor.double() for tensor in case())
     position, log_scale = position + torch.randn_like(position), log_scale + 0.3 * torch.randn_like(log_scale)
-    position[:, :, 1] += 3.0  # far from a tie, where the winner would change
+    position[:, :, 1] += 3.0  # far from a tie, where the winner would change,
+    logits = logits + torch.tensor([0.0, 1.0])  # or the most probable
     given = [tensor.requires_grad_() for tensor in (position, log_scale, logits)]
     valid = valid.bool()
     valid[..., 30:] = False

@@ -2,10 +2,10 @@
 
 In: an answer of the policy and the targets of a batch. Out: one number per head, and their weighted sum.
 Idea: winner takes all. The hypothesis nearest to the driven path over its whole length answers for it with a Laplace
-likelihood; the others learn a little, so that none dies; the logits learn which one it was. Errors are measured in
-units of their usual spread at that time, so that ten metres at 10 s weigh like a decimetre at once. Nearest is
-decided by distance and not, as in OP-Deepdive (arXiv 2206.08176), by the bearing of the end point, which lets x
-swamp y.
+likelihood; the others learn a little, so that none dies; the most probable learns too, because it is the one that will
+be driven; the logits learn which one won. Errors are measured in units of their usual spread at that time, so that ten
+metres at 10 s weigh like a decimetre at once. Nearest is decided by distance and not, as in OP-Deepdive (arXiv
+2206.08176), by the bearing of the end point, which lets x swamp y.
 Not here: the answer itself (`model/heads.py`).
 """
 
@@ -56,6 +56,9 @@ class LossConfig:
             been seen, and then leave little to see for; losers that are let go early split the speed, of which the
             picture says little, and the choice between them is a guess. Source of the idea: evolving
             winner-takes-all, Makansi et al. 2019 (arXiv 1906.03631).
+        driven: weight of the loss of the most probable hypothesis, whichever won: it is the one that is driven and
+            judged, so it should be near the middle of what may happen wherever the picture cannot tell which. Measured
+            on drawn roads: without it, the most probable is 0.69 m off at 3 s where the mean of all is 0.60 m off.
         distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
             samples that it has declared uncertain.
     """
@@ -66,6 +69,7 @@ class LossConfig:
     ego_rates: float = 0.1
     others: float = 0.05
     together: float = 1.0
+    driven: float = 1.0
     distance: float = 0.3
 
     def __post_init__(self) -> None:
@@ -144,7 +148,8 @@ def plan_losses(
     both = likelihood + config.distance * distance
     won = both.gather(-1, winner)[..., 0]
     others = config.others_at(done)
-    plan = (1 - others) * won + others * both.mean(-1)
+    driven = both.gather(-1, logits.detach().argmax(-1, keepdim=True))[..., 0]
+    plan = (1 - others) * won + others * both.mean(-1) + config.driven * driven
     choice = functional.cross_entropy(logits.flatten(0, 1), winner.flatten(), reduction="none").view_as(won)
     return _mean(plan, judged), _mean(choice, judged)
 
