@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dojo.errors import ConfigError
-from dojo.train.loss import LossConfig, plan_losses, usual_spread_m
+from dojo.train.loss import LossConfig, bend_loss, plan_losses, usual_spread_m
 
 NO_EXTRAS = LossConfig(others=0.0, distance=0.0, driven=0.0)
 
@@ -116,3 +116,17 @@ def test_shares_above_one_are_refused() -> None:
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"not negative, got \{'plan': -1.0\}"):
         LossConfig(plan=-1.0)
+
+
+def test_a_bend_counts_the_same_at_any_distance_and_what_is_invalid_not_at_all() -> None:
+    target = torch.zeros(1, 1, 33, 3)
+    target[..., 0] = torch.linspace(0.0, 160.0, 33)
+    straight = target[:, :, None].expand(1, 1, 2, 33, 3).clone()
+    bent = straight.clone()
+    bent[..., 1] = 0.5 + straight[..., 0] ** 2 / (2 * 100.0)
+    valid = torch.ones(1, 1, 33, dtype=torch.bool)
+    assert bend_loss(straight, target, valid).item() == 0.0
+    assert bend_loss(bent, target, valid).item() == pytest.approx(1.0)
+    bent[..., 20:, 1] = 1e6
+    valid[..., 20:] = False
+    assert bend_loss(bent, target, valid).item() == pytest.approx(1.0)

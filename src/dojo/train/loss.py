@@ -61,6 +61,10 @@ class LossConfig:
             on drawn roads: without it, the most probable is 0.69 m off at 3 s where the mean of all is 0.60 m off.
         distance: weight of the winner's plain scaled distance beside its likelihood, which alone stops pulling at
             samples that it has declared uncertain.
+        bend: weight of the lateral error in units that grow with the square of the distance, in which a bend counts
+            the same at any speed. It is what the trunk learns to see by: on the simulated fleet the policy was still
+            going straight on after 450 steps without it, and followed bends after 220 with it.
+        motion: weight of the plain error of curvature and of own motion in their usual units, to the same end.
     """
 
     plan: float = 1.0
@@ -71,6 +75,8 @@ class LossConfig:
     together: float = 1.0
     driven: float = 1.0
     distance: float = 0.3
+    bend: float = 5.0
+    motion: float = 1.0
 
     def __post_init__(self) -> None:
         wrong = {name: value for name, value in vars(self).items() if not 0 <= value < float("inf")}
@@ -154,6 +160,27 @@ def plan_losses(
     return _mean(plan, judged), _mean(choice, judged)
 
 
+def bend_loss(
+    position_m: Float[Tensor, "batch anchors hypotheses 33 3"],
+    target_m: Float[Tensor, "batch anchors 33 3"],
+    valid: Bool[Tensor, "batch anchors 33"],
+) -> Tensor:
+    """Mean lateral error of all hypotheses, in units of half a metre near by and of a bend of 100 m radius far ahead.
+
+    Assumed: nearer than 3 m there is nothing to bend.
+    """
+    ahead_m = target_m[..., 0]
+    unit_m = 0.5 + 0.005 * ahead_m**2
+    error = (position_m[..., 1] - target_m[:, :, None, :, 1]).abs() / unit_m[:, :, None]
+    mask = (valid & (ahead_m > 3.0))[:, :, None].expand_as(error)
+    return _mean(error, mask)
+
+
+def _in_units(error: Tensor, units: tuple[float, ...]) -> Tensor:
+    """The mean error in its units, of which no sample counts more than ten."""
+    return (error.abs() / torch.tensor(units, device=error.device)).clamp(max=10.0).mean(-1)
+
+
 def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 1.0) -> dict[str, Tensor]:
     """The loss of each head by name, and `total`, their weighted sum; `done` is the share of the run that is behind."""
     plan, choice = plan_losses(
@@ -170,5 +197,18 @@ def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 
     )
     rates_error = answer.ego_rates - targets["ego_rates"]
     rates = _mean(_laplace(rates_error, answer.ego_rates_log_scale).mean(-1), targets["ego_valid"])
-    total = config.plan * plan + config.choice * choice + config.action * action + config.ego_rates * rates
-    return {"total": total, "plan": plan, "choice": choice, "action": action, "ego_rates": rates}
+    bend = bend_loss(answer.position_m.float(), targets["position_m"], targets["valid"])
+    # Assumed units: a bend of 100 m radius, 1 m/s2; 15 m/s forward and 0.1 rad/s of turning, the rates that matter.
+    acting = _in_units(answer.action - targets["action"], (0.01, 1.0))
+    moving = _in_units(rates_error[..., [0, 5]], (15.0, 0.1))
+    motion = _mean(acting, targets["action_valid"]) + _mean(moving, targets["ego_valid"])
+    weighted = (
+        config.plan * plan,
+        config.choice * choice,
+        config.action * action,
+        config.ego_rates * rates,
+        config.bend * bend,
+        config.motion * motion,
+    )
+    parts = {"plan": plan, "choice": choice, "action": action, "ego_rates": rates, "bend": bend, "motion": motion}
+    return {"total": torch.stack(weighted).sum(), **parts}
