@@ -40,7 +40,7 @@ class DemoRun:
     """
 
     out: Path = Path("runs/demo")
-    fleet: FleetConfig = field(default_factory=FleetConfig)
+    fleet: FleetConfig = field(default_factory=lambda: FleetConfig(seconds_per_drive=40.0))
     curate: CurateConfig = field(default_factory=CurateConfig)
     train: TrainRun = field(default_factory=train.tiny)
     videos_of_each: int = 2

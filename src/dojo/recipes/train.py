@@ -55,7 +55,11 @@ class TrainRun:
 
 def tiny() -> TrainRun:
     """About 1 M parameters: minutes on two CPU cores; what the demo trains."""
-    return TrainRun(policy=sizes.tiny())
+    return TrainRun(
+        policy=sizes.tiny(),
+        load=LoadConfig(batch_size=8),
+        train=TrainConfig(steps=1000, checkpoint_every=100, optimise=OptimiseConfig(1.5e-3)),
+    )
 
 
 def small() -> TrainRun:
