@@ -137,6 +137,7 @@ def run(config: DemoRun, console: Console) -> Outcome:
             f"{number} {stage.verb:<9} {stage.came_in} -> {stage.says(outcome)}, {seconds[stage.verb]:.0f} s; "
             f"read {stage.read_next}",
             highlight=False,
+            soft_wrap=True,
         )
     page = config.out / "report.html"
     facts = {**outcome.facts, "seconds": seconds, "peak_memory_gb": round(_peak_memory_gb(), 2)}
