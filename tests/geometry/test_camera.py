@@ -95,3 +95,11 @@ def test_what_the_source_does_not_see_is_black() -> None:
 def test_an_absurd_camera_is_refused() -> None:
     with pytest.raises(RecordError, match=r"expected positive size and focal length, got 640 x 0 px"):
         Camera.mounted(640, 0, 500.0)
+
+
+def test_the_slope_of_a_band_is_that_of_what_is_seen_in_its_middle() -> None:
+    slopes = MODEL_VIEW.band_slopes(64)
+    ahead_m = 40.0
+    points = np.stack([np.full(64, 1.5 + ahead_m), slopes * ahead_m, np.full(64, 1.3)], -1)
+    pixels, _ = MODEL_VIEW.project(points)
+    np.testing.assert_allclose(pixels[:, 0], np.arange(64) * 8 + 3.5, atol=1e-9)

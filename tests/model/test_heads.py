@@ -4,7 +4,9 @@ import torch
 
 from dojo.model.config import PolicyConfig
 from dojo.model.heads import Heads, PolicyOutput
-from dojo.records import TRAJECTORY_TIMES_S
+from dojo.model.sight import COLUMNS, SIGHT_FEATURES
+from dojo.model.trunk import Seen
+from dojo.records import SIGHT_RANGES_M, TRAJECTORY_TIMES_S
 
 CONFIG = PolicyConfig((8, 8, 8, 8), (0, 0, 0, 0), feature=16, width=16, heads=2, hidden=16)
 
@@ -12,7 +14,9 @@ CONFIG = PolicyConfig((8, 8, 8, 8), (0, 0, 0, 0), feature=16, width=16, heads=2,
 def say(heads: Heads, speed_mps: float, told: bool, seed: int = 0) -> PolicyOutput:
     generator = torch.Generator().manual_seed(seed)
     state = torch.randn(2, 3, 16, generator=generator)
-    answer: PolicyOutput = heads(state, state, torch.full((2, 3), speed_mps), torch.full((2, 3), told))
+    sight = torch.randn(2, 3, SIGHT_FEATURES, generator=generator)
+    seen = Seen(state, sight, torch.zeros(2, 3, len(SIGHT_RANGES_M), COLUMNS))
+    answer: PolicyOutput = heads(state, seen, torch.full((2, 3), speed_mps), torch.full((2, 3), told))
     return answer
 
 
@@ -71,3 +75,12 @@ def test_the_estimated_speed_does_not_learn_from_the_plan() -> None:
     assert heads.plan.weight.grad is not None
     assert heads.plan.weight.grad.any()
     assert heads.motion.weight.grad is None or not heads.motion.weight.grad.any()
+
+
+def test_where_the_path_is_seen_bends_the_plan_of_all_hypotheses_alike() -> None:
+    heads = mute(Heads(CONFIG))
+    with torch.no_grad():
+        heads.in_sight.weight[5].fill_(0.1)  # one knot of the heading
+    path = say(heads, 20.0, told=True).position_m
+    assert path[..., 1].abs().max() > 0.1
+    torch.testing.assert_close(path, path[:, :, :1].expand_as(path))

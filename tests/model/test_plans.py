@@ -20,6 +20,7 @@ def output(batch: int = 2, anchors: int = 3) -> PolicyOutput:
         ego_rates=torch.zeros(batch, anchors, 6),
         ego_rates_log_scale=torch.zeros(batch, anchors, 6),
         feature=torch.zeros(batch, anchors, 4),
+        path_logits=torch.zeros(batch, anchors, 12, 64),
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from dojo.errors import ConfigError
-from dojo.train.loss import LossConfig, bend_loss, plan_losses, usual_spread_m
+from dojo.geometry import MODEL_VIEW
+from dojo.records import SIGHT_RANGES_M
+from dojo.train.loss import LossConfig, bend_loss, crossings, plan_losses, sight_loss, usual_spread_m
 
 NO_EXTRAS = LossConfig(others=0.0, distance=0.0, driven=0.0)
 
@@ -130,3 +132,51 @@ def test_a_bend_counts_the_same_at_any_distance_and_what_is_invalid_not_at_all()
     bent[..., 20:, 1] = 1e6
     valid[..., 20:] = False
     assert bend_loss(bent, target, valid).item() == pytest.approx(1.0)
+
+
+def line(slope: float, until: int = 33) -> tuple[torch.Tensor, torch.Tensor]:
+    """A path along a ray of this slope to 160 m, known up to a time."""
+    position = torch.zeros(1, 1, 33, 3)
+    position[..., 0] = torch.linspace(0.0, 160.0, 33)
+    position[..., 1] = slope * position[..., 0]
+    valid = torch.arange(33).expand(1, 1, 33) < until
+    return torch.where(valid[..., None], position, 0.0), valid
+
+
+def test_a_path_crosses_each_distance_where_it_runs_between_two_times() -> None:
+    slope, reached = crossings(*line(0.1), torch.tensor(SIGHT_RANGES_M))
+    assert reached.all()
+    torch.testing.assert_close(slope, torch.full_like(slope, 0.1))
+
+
+def test_a_path_known_to_forty_metres_says_nothing_of_what_lies_beyond() -> None:
+    _, reached = crossings(*line(0.1, until=9), torch.tensor(SIGHT_RANGES_M))
+    assert reached[0, 0].tolist() == [distance <= 40.0 for distance in SIGHT_RANGES_M]
+
+
+def test_a_path_that_turns_back_is_seen_where_it_first_comes_by() -> None:
+    position, valid = line(0.0)
+    position[..., 17:, 0] = 160.0 - position[..., 17:, 0]
+    position[..., 17:, 1] = 20.0
+    slope, reached = crossings(position, valid, torch.tensor(SIGHT_RANGES_M))
+    assert reached.all()
+    assert not slope[..., :-1].any()
+
+
+def test_sight_costs_least_where_the_path_runs_and_more_the_further_it_is_off() -> None:
+    columns = torch.arange(64.0)
+    position, valid = line(float(MODEL_VIEW.band_slopes(64)[40]))
+
+    def cost(column: float) -> float:
+        bell = -0.5 * (columns - column) ** 2
+        return sight_loss(bell.expand(1, 1, len(SIGHT_RANGES_M), 64), position, valid).item()
+
+    costs = [cost(column) for column in (40.0, 40.5, 42.0, 50.0)]
+    assert costs == sorted(costs)
+    assert cost(38.0) == pytest.approx(cost(42.0), rel=1e-3)
+
+
+def test_a_path_outside_the_picture_or_unknown_costs_nothing() -> None:
+    logits = torch.randn(1, 1, len(SIGHT_RANGES_M), 64)
+    assert sight_loss(logits, *line(0.8)).item() == 0.0
+    assert sight_loss(logits, *line(0.0, until=0)).item() == 0.0

@@ -101,6 +101,14 @@ class Camera:
         )
         return pixels, visible
 
+    def band_slopes(self, bands: int) -> Float64[np.ndarray, " bands"]:
+        """y / x of the level rays through the middles of equal bands of columns, left (positive) to right.
+
+        For a camera that looks straight ahead, without distortion.
+        """
+        middle_px = (np.arange(bands) + 0.5) * self.width_px / bands - 0.5
+        return (self.centre_px[0] - middle_px) / self.focal_px[0]
+
     def at(self, ego_from_camera: Rigid) -> Camera:
         """The same camera, mounted elsewhere."""
         return Camera(self.width_px, self.height_px, self.focal_px, self.centre_px, ego_from_camera, self.distortion)

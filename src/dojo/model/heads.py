@@ -1,9 +1,10 @@
 """The heads: what is read off the state of the policy.
 
-In: the state at each anchor, and the speed where it is told. Out: a `PolicyOutput`.
+In: the state at each anchor, what the trunk saw there, and the speed where it is told. Out: a `PolicyOutput`.
 Idea: everything is predicted in units of its usual spread, so that far x does not swamp near y. A plan is the shape of
 a path and a profile of distance travelled (`path.py`); the profile starts from going on at the present speed, told or
-estimated, so that only the change of speed is left to learn.
+estimated, so that only the change of speed is left to learn; the shape starts from where in the picture the path is
+seen, which a linear layer turns into headings.
 Not here: the loss (`train/loss.py`).
 """
 
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from dojo.model.config import PolicyConfig
 from dojo.model.path import KNOTS, PathFollower
+from dojo.model.sight import SIGHT_FEATURES
+from dojo.model.trunk import Seen
 from dojo.records import TRAJECTORY_TIMES_S
 
 TIMES = len(TRAJECTORY_TIMES_S)
@@ -38,6 +41,7 @@ class PolicyOutput:
         action, action_log_scale: curvature (1/m) and acceleration (m/s2), and the logs of their scales.
         ego_rates, ego_rates_log_scale: own motion, as in `Clip.ego_rates`, and the logs of its scales.
         feature: the normalised feature of the trunk without noise, for probes.
+        path_logits: where in the picture the path is seen, over columns, at each of `SIGHT_RANGES_M`.
     """
 
     position_m: Float[Tensor, "batch anchors hypotheses 33 3"]
@@ -48,6 +52,7 @@ class PolicyOutput:
     ego_rates: Float[Tensor, "batch anchors 6"]
     ego_rates_log_scale: Float[Tensor, "batch anchors 6"]
     feature: Float[Tensor, "batch anchors feature"]
+    path_logits: Float[Tensor, "batch anchors ranges cells"]
 
 
 def _usual_spread_m(times_s: Float[Tensor, " times"]) -> Float[Tensor, "times 3"]:
@@ -89,6 +94,8 @@ class Heads(nn.Module):
         )
         shape = KNOTS + 2 * TIMES
         self.shared = nn.Linear(config.hidden, shape + 3 * TIMES)
+        self.in_sight = nn.Linear(SIGHT_FEATURES, shape + 3 * TIMES, bias=False)
+        nn.init.zeros_(self.in_sight.weight)
         self.plan = nn.Linear(config.hidden, config.hypotheses * (shape + 3 * TIMES + 1))
         nn.init.normal_(self.plan.weight, std=0.01)
         self.action = nn.Linear(config.hidden, 4)
@@ -110,7 +117,7 @@ class Heads(nn.Module):
     def forward(
         self,
         state: Float[Tensor, "batch anchors width"],
-        feature: Float[Tensor, "batch anchors feature"],
+        seen: Seen,
         speed_mps: Float[Tensor, "batch anchors"],
         speed_known: Bool[Tensor, "batch anchors"],
     ) -> PolicyOutput:
@@ -119,7 +126,7 @@ class Heads(nn.Module):
         rates, rates_log = self.motion(state).float().chunk(2, -1)
         action, action_log = self.action(hidden).float().chunk(2, -1)
         raw = self.plan(hidden).float().unflatten(-1, (self.hypotheses, -1))
-        common = self.shared(hidden).float()[..., None, :]
+        common = (self.shared(hidden) + self.in_sight(seen.sight)).float()[..., None, :]
         answered, logit = common + raw[..., :-1], raw[..., -1:]
         heading, travel, rise, log_scale = answered.split([KNOTS, TIMES, TIMES, 3 * TIMES], -1)
         rates = rates * self.rate_unit
@@ -142,5 +149,6 @@ class Heads(nn.Module):
             action_log_scale=action_log.clamp(-4.0, 4.0) + self.action_unit.log(),
             ego_rates=rates,
             ego_rates_log_scale=rates_log,
-            feature=feature,
+            feature=seen.feature,
+            path_logits=seen.path_logits,
         )

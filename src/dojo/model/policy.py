@@ -9,6 +9,8 @@ Not here: the loss and the optimiser (`train/`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from dojo.errors import ConfigError
 from dojo.model.config import PolicyConfig
 from dojo.model.heads import Heads, PolicyOutput
 from dojo.model.temporal import Memory
-from dojo.model.trunk import FRAME_COLUMNS, FRAME_ROWS, Trunk
+from dojo.model.trunk import FRAME_COLUMNS, FRAME_ROWS, Seen, Trunk
 from dojo.records import Batch
 
 
@@ -52,19 +54,20 @@ class Policy(nn.Module):
                 f"policy: expected packed frames {expected} for {anchors} anchors, got {tuple(frames.shape)}; resample "
                 "them into MODEL_VIEW and hand in one frame more than anchors"
             )
-        feature = self.norm(self.trunk(frames).float())
-        noisy = feature
+        seen: Seen = self.trunk(frames)
+        seen = replace(seen, feature=self.norm(seen.feature.float()))
+        noisy = seen.feature
         told = base = speed_valid
         if self.training:
             told = told & (torch.rand(batch, 1, device=told.device) >= self.config.speed_dropout)
             if self.config.feature_noise_std > 0:
-                noisy = feature + self.config.feature_noise_std * torch.randn_like(feature)
+                noisy = noisy + self.config.feature_noise_std * torch.randn_like(noisy)
         elif self.config.speed_dropout >= 1:
             told = base = torch.zeros_like(told)
         state = self.memory(noisy, speed_mps, told, desire, traffic_right)
         # In training the plan always starts from the true speed, also where the network is not told it: an error of the
         # estimated speed, ten times larger than any other at first, would drown what the path has to teach.
-        answer: PolicyOutput = self.heads(state, feature, speed_mps, base)
+        answer: PolicyOutput = self.heads(state, seen, speed_mps, base)
         return answer
 
     def answer(self, batch: Batch) -> PolicyOutput:

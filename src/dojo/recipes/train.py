@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dojo.errors import CheckpointError, ConfigError
+from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
 from dojo.load.source import cameras_of
 from dojo.model import config as sizes
@@ -39,11 +40,14 @@ class TrainRun:
         dataset: folder or object-store URI of a curated dataset.
         out: folder of the run.
         device: `auto` takes a GPU where there is one.
+        cache_gb: room in the run's folder for decoded frames while it trains, so that a small dataset is decoded once
+            and not in every epoch; 0 decodes each time.
     """
 
     dataset: str = "runs/data"
     out: Path = Path("runs/train")
     device: str = "auto"
+    cache_gb: float = 0.0
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -57,8 +61,9 @@ def tiny() -> TrainRun:
     """About 1 M parameters: minutes on two CPU cores; what the demo trains."""
     return TrainRun(
         policy=sizes.tiny(),
-        load=LoadConfig(batch_size=8),
-        train=TrainConfig(steps=1000, checkpoint_every=100, optimise=OptimiseConfig(1.5e-3)),
+        cache_gb=4.0,
+        load=LoadConfig(batch_size=16),
+        train=TrainConfig(steps=3000, checkpoint_every=250, optimise=OptimiseConfig(3e-3)),
     )
 
 
@@ -156,7 +161,8 @@ def run(config: TrainRun, console: Console) -> Outcome:
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy).to(device)
     cameras = cameras_of(dataset.drives())
-    loader = Loader(clips, cameras, dataset, config.load, dataset.content_hash())
+    source = FrameCache(dataset, round(config.cache_gb * 1e9), config.out) if config.cache_gb > 0 else dataset
+    loader = Loader(clips, cameras, source, config.load, dataset.content_hash())
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None

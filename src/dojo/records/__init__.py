@@ -8,11 +8,12 @@ from dojo.records.batch import Batch
 from dojo.records.clip import DESIRES, SPLITS, TRAJECTORY_TIMES_S, Clip
 from dojo.records.drive import CameraStream, Drive, EgoMotion, Provenance, Rejection, Signal, Telemetry
 from dojo.records.report import Estimate
-from dojo.records.trajectory import Plans
+from dojo.records.trajectory import SIGHT_RANGES_M, Plans
 from dojo.records.video import Frame, VideoChunk
 
 __all__ = [
     "DESIRES",
+    "SIGHT_RANGES_M",
     "SPLITS",
     "TRAJECTORY_TIMES_S",
     "Batch",

@@ -13,6 +13,10 @@ from jaxtyping import Float32
 
 from dojo.errors import RecordError
 
+SIGHT_RANGES_M = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0, 33.0, 41.0, 50.0, 65.0, 80.0)
+"""Distances ahead at which a policy says where in the picture the path runs. Assumed: nearer, the path is the vehicle's
+own heading; further, a lane is narrower than two cells of the policy's sight."""
+
 
 @dataclass(frozen=True)
 class Plans:

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dojo.errors import ConfigError
-from dojo.records import TRAJECTORY_TIMES_S, Batch
+from dojo.geometry import MODEL_VIEW
+from dojo.records import SIGHT_RANGES_M, TRAJECTORY_TIMES_S, Batch
 
 
 @runtime_checkable
@@ -41,6 +42,8 @@ class Answer(Protocol):
     def ego_rates(self) -> Tensor: ...  # noqa: D102
     @property
     def ego_rates_log_scale(self) -> Tensor: ...  # noqa: D102
+    @property
+    def path_logits(self) -> Tensor: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class LossConfig:
             the same at any speed. It is what the trunk learns to see by: on the simulated fleet the policy was still
             going straight on after 450 steps without it, and followed bends after 220 with it.
         motion: weight of the plain error of curvature and of own motion in their usual units, to the same end.
+        sight: weight of what tells the trunk at which column of the picture the path ran.
     """
 
     plan: float = 1.0
@@ -77,6 +81,7 @@ class LossConfig:
     distance: float = 0.3
     bend: float = 5.0
     motion: float = 1.0
+    sight: float = 1.0
 
     def __post_init__(self) -> None:
         wrong = {name: value for name, value in vars(self).items() if not 0 <= value < float("inf")}
@@ -176,6 +181,44 @@ def bend_loss(
     return _mean(error, mask)
 
 
+def crossings(
+    position_m: Float[Tensor, "batch anchors 33 3"], valid: Bool[Tensor, "batch anchors 33"], ahead_m: Tensor
+) -> tuple[Float[Tensor, "batch anchors ranges"], Bool[Tensor, "batch anchors ranges"]]:
+    """y / x where the path first comes `ahead_m` forward, and whether it does; between two times it runs straight."""
+    known = torch.where(valid, position_m[..., 0], -1.0)
+    beyond = known[..., None, :] >= ahead_m[:, None]
+    reached = beyond.any(-1)
+    after = beyond.to(torch.uint8).argmax(-1).clamp(min=1)
+
+    def at(axis: int, index: Tensor) -> Tensor:
+        return position_m[..., axis].gather(-1, index)
+
+    x0, x1, y0, y1 = at(0, after - 1), at(0, after), at(1, after - 1), at(1, after)
+    share = ((ahead_m - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0.0, 1.0)
+    return (y0 + share * (y1 - y0)) / ahead_m, reached & valid.gather(-1, after - 1)
+
+
+def sight_loss(
+    path_logits: Float[Tensor, "batch anchors ranges cells"],
+    position_m: Float[Tensor, "batch anchors 33 3"],
+    valid: Bool[Tensor, "batch anchors 33"],
+) -> Tensor:
+    """How far the columns at which the path is seen are from those where it ran, where it stays in the picture.
+
+    The sum of the cross entropy with a bell one cell wide about the right column, which teaches at once wherever the
+    logits are, and of the error of the mean, which is what the plan reads.
+    """
+    slopes = torch.from_numpy(MODEL_VIEW.band_slopes(path_logits.shape[-1])).float().to(path_logits.device)
+    slope, reached = crossings(position_m, valid, torch.tensor(SIGHT_RANGES_M, device=position_m.device))
+    cell = slopes[0] - slopes[1]
+    away = (slopes - slope[..., None]) / cell
+    inside = reached & (slope <= slopes[0]) & (slope >= slopes[-1])
+    bell = (-0.5 * away**2).softmax(-1)
+    entropy = -(bell * path_logits.log_softmax(-1)).sum(-1)
+    mean_error = ((path_logits.softmax(-1) * slopes).sum(-1) - slope).abs() / 0.1  # of 0.1 rad, as the plan reads it
+    return _mean(entropy + mean_error, inside)
+
+
 def _in_units(error: Tensor, units: tuple[float, ...]) -> Tensor:
     """The mean error in its units, of which no sample counts more than ten."""
     return (error.abs() / torch.tensor(units, device=error.device)).clamp(max=10.0).mean(-1)
@@ -198,6 +241,7 @@ def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 
     rates_error = answer.ego_rates - targets["ego_rates"]
     rates = _mean(_laplace(rates_error, answer.ego_rates_log_scale).mean(-1), targets["ego_valid"])
     bend = bend_loss(answer.position_m.float(), targets["position_m"], targets["valid"])
+    sight = sight_loss(answer.path_logits.float(), targets["position_m"], targets["valid"])
     # Assumed units: a bend of 100 m radius, 1 m/s2; 15 m/s forward and 0.1 rad/s of turning, the rates that matter.
     acting = _in_units(answer.action - targets["action"], (0.01, 1.0))
     moving = _in_units(rates_error[..., [0, 5]], (15.0, 0.1))
@@ -209,6 +253,15 @@ def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 
         config.ego_rates * rates,
         config.bend * bend,
         config.motion * motion,
+        config.sight * sight,
     )
-    parts = {"plan": plan, "choice": choice, "action": action, "ego_rates": rates, "bend": bend, "motion": motion}
+    parts = {
+        "plan": plan,
+        "choice": choice,
+        "action": action,
+        "ego_rates": rates,
+        "bend": bend,
+        "motion": motion,
+        "sight": sight,
+    }
     return {"total": torch.stack(weighted).sum(), **parts}

@@ -70,7 +70,7 @@ def optimiser_of(policy: nn.Module, config: OptimiseConfig) -> torch.optim.AdamW
         {"params": [p for p in learned if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
 
 
 def averages_of(policy: nn.Module) -> dict[str, Tensor]:

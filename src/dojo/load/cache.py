@@ -1,0 +1,119 @@
+"""Frames that were decoded once, kept for the next epoch in a scratch file.
+
+In: a source of frames. Out: a source of the same frames.
+Idea: decoding costs as much as a step of a small policy, and a small dataset is seen many times. Decoded planes go to a
+nameless file on local disk, which the operating system keeps in memory as far as there is room; the process itself
+grows by nothing. Once the file is full, what is not in it is decoded each time, as without it: throwing old frames out
+would, in random order, throw out what comes next.
+Not here: what is worth keeping (`store/`), datasets too large for it (a loader that cuts all samples of a chunk).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from dojo.errors import ConfigError, RecordError
+from dojo.load.source import FrameSource
+from dojo.records import Frame
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where in the file a frame is."""
+
+    offset: int
+    timestamp_ns: int
+    rows: int
+    columns: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.rows * self.columns * 3 // 2
+
+
+class FrameCache:
+    """A `FrameSource` that asks another one for each frame only once, as long as there is room.
+
+    Args:
+        source: where frames come from.
+        limit_bytes: largest size of the scratch file; 196,608 bytes per frame of the model view.
+        folder: where the file lies; it has no name there and is gone with the process.
+
+    Raises:
+        ConfigError: the folder has not that much room.
+    """
+
+    def __init__(self, source: FrameSource, limit_bytes: int, folder: Path) -> None:
+        self._source = source
+        self._limit_bytes = limit_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        system = os.statvfs(folder)
+        free_bytes = system.f_bavail * system.f_frsize
+        if free_bytes < limit_bytes:
+            raise ConfigError(
+                f"{folder}: expected {limit_bytes / 1e9:.1f} GB of room for decoded frames, got "
+                f"{free_bytes / 1e9:.1f} GB; lower cache_gb, 0 decodes each time"
+            )
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # lives as long as the cache
+        self._slots: dict[tuple[str, str, int], _Slot] = {}
+        self._used_bytes = 0
+        self._lock = threading.Lock()
+
+    def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Sequence[Frame]:
+        """The frames at these indices, from the file or else from the source.
+
+        Raises:
+            RecordError: the source has not all of them.
+        """
+        keys = [(drive_id, camera, int(index)) for index in indices]
+        with self._lock:
+            slots = [self._slots.get(key) for key in keys]
+        missing = np.array([key[2] for key, slot in zip(keys, slots, strict=True) if slot is None], np.int64)
+        found = self._source.frames(drive_id, camera, missing) if len(missing) else ()
+        if len(found) != len(missing):
+            raise RecordError(
+                f"frames of camera {camera!r} of drive {drive_id}: expected {len(missing)} at {missing.tolist()}, the "
+                f"source gave {len(found)}; curate the dataset again"
+            )
+        decoded = iter(found)
+        frames: list[Frame] = []
+        for key, slot in zip(keys, slots, strict=True):
+            if slot is None:
+                frames.append(next(decoded))
+                self._keep(key, frames[-1])
+            else:
+                frames.append(self._read(slot))
+        return frames
+
+    def _keep(self, key: tuple[str, str, int], frame: Frame) -> None:
+        rows, columns = frame.y.shape
+        with self._lock:
+            slot = _Slot(self._used_bytes, frame.timestamp_ns, rows, columns)
+            if key in self._slots or self._used_bytes + slot.size_bytes > self._limit_bytes:
+                return
+            self._used_bytes += slot.size_bytes
+        planes = np.concatenate([frame.y.ravel(), frame.u.ravel(), frame.v.ravel()])
+        try:
+            written = os.pwrite(self._file.fileno(), planes.data, slot.offset)
+        except OSError:  # the disk filled up meanwhile: what is kept stays, the rest is decoded each time
+            written = 0
+        with self._lock:
+            if written == slot.size_bytes:
+                self._slots[key] = slot  # known to others only once it is written
+            else:
+                self._limit_bytes = self._used_bytes
+
+    def _read(self, slot: _Slot) -> Frame:
+        planes = np.frombuffer(os.pread(self._file.fileno(), slot.size_bytes, slot.offset), np.uint8)
+        half = (slot.rows // 2, slot.columns // 2)
+        luma = slot.rows * slot.columns
+        y, u, v = np.split(planes, [luma, luma + luma // 4])
+        return Frame(slot.timestamp_ns, y.reshape(slot.rows, slot.columns), u.reshape(half), v.reshape(half))

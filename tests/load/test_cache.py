@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dojo.errors import ConfigError, RecordError
+from dojo.load.cache import FrameCache
+from dojo.load.source import FrameSource
+from dojo.records import Frame
+
+FRAME_BYTES = 256 * 512 * 3 // 2
+
+
+def at(*indices: int) -> np.ndarray:
+    return np.array(indices, np.int64)
+
+
+def assert_same(found: list[Frame], expected: list[Frame]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert a.timestamp_ns == b.timestamp_ns
+        for plane in ("y", "u", "v"):
+            np.testing.assert_array_equal(getattr(a, plane), getattr(b, plane))
+
+
+def test_a_cache_gives_the_frames_of_its_source_and_asks_for_each_once(numbers, tmp_path: Path) -> None:
+    source = numbers()
+    cache = FrameCache(source, 10 * FRAME_BYTES, tmp_path)
+    assert isinstance(cache, FrameSource)
+    for _ in range(3):
+        assert_same(cache.frames("d1", "front", at(3, 1, 5)), source.__class__().frames("d1", "front", at(3, 1, 5)))
+    assert source.asked == [("d1", 3)]
+    cache.frames("d1", "front", at(5, 6))
+    cache.frames("d2", "front", at(5))
+    assert source.asked == [("d1", 3), ("d1", 6), ("d2", 5)]
+
+
+def test_what_finds_no_room_is_asked_for_each_time(numbers, tmp_path: Path) -> None:
+    source = numbers()
+    cache = FrameCache(source, 2 * FRAME_BYTES, tmp_path)
+    for _ in range(2):
+        assert_same(cache.frames("d1", "front", at(0, 1, 2)), [numbers.frame("d1", index) for index in range(3)])
+    assert source.asked == [("d1", 0), ("d1", 2)]
+
+
+def test_threads_that_ask_at_once_get_what_they_asked_for(numbers, tmp_path: Path) -> None:
+    cache = FrameCache(numbers(delay_s=0.001), 40 * FRAME_BYTES, tmp_path)
+    rng = np.random.default_rng(0)
+    asked = [(f"d{rng.integers(3)}", rng.permutation(20)[:5]) for _ in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda one: cache.frames(one[0], "front", one[1].astype(np.int64)), asked))
+    for (drive, indices), frames in zip(asked, found, strict=True):
+        assert_same(frames, [numbers.frame(drive, int(index)) for index in indices])
+
+
+def test_nothing_is_left_in_the_folder(numbers, tmp_path: Path) -> None:
+    cache = FrameCache(numbers(), 2 * FRAME_BYTES, tmp_path)
+    cache.frames("d1", "front", at(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_costs_no_frame(numbers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    source = numbers()
+    cache = FrameCache(source, 4 * FRAME_BYTES, tmp_path)
+    monkeypatch.setattr("dojo.load.cache.os.pwrite", full)
+    for _ in range(2):
+        assert_same(cache.frames("d1", "front", at(0)), [numbers.frame("d1", 0)])
+    assert source.asked == [("d1", 0), ("d1", 0)]
+
+
+def test_more_than_the_disk_has_is_refused_with_the_way_out(numbers, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected 1000000000.0 GB of room .* lower cache_gb"):
+        FrameCache(numbers(), 10**18, tmp_path)
+
+
+def test_a_source_that_lacks_a_frame_is_named(numbers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = numbers()
+    monkeypatch.setattr(source, "frames", lambda *_: [numbers.frame("d1", 0)])
+    cache = FrameCache(source, 4 * FRAME_BYTES, tmp_path)
+    with pytest.raises(RecordError, match=r"drive d1: expected 2 at \[0, 1\], the source gave 1"):
+        cache.frames("d1", "front", at(0, 1))
