@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from dojo.errors import ConfigError
 from dojo.geometry.camera import Camera
+from dojo.geometry.resample import chroma_camera
 from dojo.geometry.rigid import Rigid
 
 Plane = UInt8[np.ndarray, "_ _"]
@@ -65,13 +66,15 @@ class Reprojector:
     Args:
         recorded: camera of the incoming pictures, without distortion; sizes must be even.
         other: camera of the outgoing pictures; both are mounted in the ego frame of the recorded vehicle.
-        hidden: pixels of the outgoing picture that stay black whether seen or not.
+        hidden: chroma pixels, and the luma pixels that each covers, that stay black whether seen or not.
 
     Raises:
         ConfigError: a lens that distorts, or a camera that is not above the ground.
     """
 
-    def __init__(self, recorded: Camera, other: Camera, hidden: Bool[np.ndarray, "rows columns"] | None = None) -> None:
+    def __init__(
+        self, recorded: Camera, other: Camera, hidden: Bool[np.ndarray, "half_rows half_columns"] | None = None
+    ) -> None:
         if any(recorded.distortion) or other.ego_from_camera.translation_m[2] <= 0:
             raise ConfigError(
                 f"reprojection: expected a rectified picture and a camera above the ground, got distortion "
@@ -79,26 +82,29 @@ class Reprojector:
                 "into MODEL_VIEW first, and check the mounting"
             )
         columns, rows = _sampling_map(recorded, other)
-        self._seen = (columns, rows, recorded.width_px - 1, recorded.height_px - 1)
-        if hidden is not None:
-            columns = np.where(hidden, np.float32(_UNSEEN_PX), columns)
-        self._luma = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
         # A chroma pixel covers 2 x 2 luma pixels: it shows what their middle shows, in coordinates half as large.
         half = (columns.shape[1] // 2, columns.shape[0] // 2)
         u_columns, u_rows = (
             (cv2.resize(part, half, interpolation=cv2.INTER_AREA) - 0.5) / 2 for part in (columns, rows)
         )
+        if hidden is not None:
+            u_columns[hidden] = _UNSEEN_PX
+            columns[hidden.repeat(2, 0).repeat(2, 1)] = _UNSEEN_PX
+        self._luma = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
         self._chroma = cv2.convertMaps(u_columns, u_rows, cv2.CV_16SC2)
-
-    def seen(self) -> Bool[np.ndarray, "rows columns"]:
-        """Where the recorded picture shows what the other camera sees."""
-        columns, rows, right, bottom = self._seen
-        # A rounding error outside the picture is its edge.
-        return (columns > -0.01) & (columns < right + 0.01) & (rows > -0.01) & (rows < bottom + 0.01)
 
     def apply(self, y: Plane, u: Plane, v: Plane) -> tuple[Plane, Plane, Plane]:
         """The three planes as the other camera would show them; black where it sees what the recorded one did not."""
         return _taken(y, self._luma, 16), _taken(u, self._chroma, 128), _taken(v, self._chroma, 128)
+
+
+def unseen(recorded: Camera, other: Camera) -> Bool[np.ndarray, "half_rows half_columns"]:
+    """Chroma pixels of the other camera's picture of which the recorded picture shows no part, or not all."""
+    columns, rows = _sampling_map(chroma_camera(recorded), chroma_camera(other))
+    # A rounding error outside the picture is still its edge.
+    right, bottom = recorded.width_px // 2 - 1 + 0.01, recorded.height_px // 2 - 1 + 0.01
+    outside = (columns < -0.01) | (columns > right) | (rows < -0.01) | (rows > bottom)
+    return cv2.dilate(outside.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
 
 
 def _sampling_map(

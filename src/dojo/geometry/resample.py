@@ -17,7 +17,7 @@ from dojo.geometry.camera import Camera
 Plane = UInt8[np.ndarray, "_ _"]
 
 
-def _half(camera: Camera) -> Camera:
+def chroma_camera(camera: Camera) -> Camera:
     """The camera of the chroma planes: pixel i covers luma pixels 2i and 2i + 1."""
     return Camera(
         camera.width_px // 2,
@@ -43,7 +43,7 @@ class Resampler:
         shrink = source.focal_px[0] / target.focal_px[0]
         self._blur_px = 0.35 * shrink if shrink > 1.5 else 0.0
         self._luma = cv2.convertMaps(*source.sampling_map(target), cv2.CV_16SC2)
-        self._chroma = cv2.convertMaps(*_half(source).sampling_map(_half(target)), cv2.CV_16SC2)
+        self._chroma = cv2.convertMaps(*chroma_camera(source).sampling_map(chroma_camera(target)), cv2.CV_16SC2)
 
     def apply(self, y: Plane, u: Plane, v: Plane) -> tuple[Plane, Plane, Plane]:
         """The three planes as the target camera would show them."""

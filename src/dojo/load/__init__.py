@@ -4,10 +4,12 @@ from dojo.load.augment import NO_AUGMENT, AugmentConfig
 from dojo.load.loader import LoadConfig, Loader, LoaderState, in_order
 from dojo.load.order import Order
 from dojo.load.pack import mirror, pack, unpack
+from dojo.load.recover import NO_RECOVER, RecoverConfig
 from dojo.load.source import Cameras, FrameSource, cameras_of
 
 __all__ = [
     "NO_AUGMENT",
+    "NO_RECOVER",
     "AugmentConfig",
     "Cameras",
     "FrameSource",
@@ -15,6 +17,7 @@ __all__ = [
     "Loader",
     "LoaderState",
     "Order",
+    "RecoverConfig",
     "cameras_of",
     "in_order",
     "mirror",

@@ -22,9 +22,11 @@ from jaxtyping import Int64, UInt8
 
 from dojo.errors import ConfigError, RecordError
 from dojo.geometry import MODEL_VIEW, Camera, Resampler
+from dojo.geometry.reproject import Reprojector
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
 from dojo.load.order import Order
 from dojo.load.pack import pack
+from dojo.load.recover import NO_RECOVER, Recover, RecoverConfig
 from dojo.load.source import Cameras, FrameSource
 from dojo.records import DESIRES, Batch, Clip, Frame
 
@@ -44,6 +46,7 @@ class LoadConfig:
         prefetch: batches made ahead, each held in memory.
         rank, ranks: which part of each global batch this process takes.
         augment: how far pictures may stray from the recorded ones.
+        recover: how far from the driven line clips are shown, with the way back as their target; off by default.
     """
 
     batch_size: int = 16
@@ -53,6 +56,7 @@ class LoadConfig:
     rank: int = 0
     ranks: int = 1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    recover: RecoverConfig = NO_RECOVER
 
     def __post_init__(self) -> None:
         if not (self.workers >= 0 and self.prefetch >= 1):
@@ -116,6 +120,7 @@ class Loader:
         self._config = config
         self._views = _Views(clips, cameras, source)
         self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
+        self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
         self._order = Order(
             [clip.clip_id for clip in clips], [clip.weight for clip in clips], config.seed, dataset_version
         )
@@ -169,13 +174,16 @@ class Loader:
             first = 0
 
     def _batch(self, draws: tuple[_Draw, ...]) -> Batch:
-        shown = []
-        for draw in draws:
-            clip, frames = self._clips[draw.clip], self._views.frames(self._clips[draw.clip])
-            if self._augment is not None:
-                clip, frames = self._augment.apply(clip, frames, draw.epoch, draw.position, clip.clip_id)
-            shown.append((clip, frames))
-        return _batch_of(shown, self._views)
+        return _batch_of([self._shown(draw) for draw in draws], self._views)
+
+    def _shown(self, draw: _Draw) -> tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]:
+        """The clip of a draw and its frames, displaced and augmented as its place in the run says."""
+        clip, warp = self._clips[draw.clip], None
+        key = (draw.epoch, draw.position, clip.clip_id)
+        if self._recover is not None:
+            clip, warp = self._recover.apply(clip, self._views.camera(clip), *key)
+        frames = self._views.frames(clip, warp)
+        return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *key)
 
 
 def in_order(
@@ -220,23 +228,27 @@ class _Views:
                 "one setting of anchors_per_clip"
             )
         self._source = source
-        self._heights_m = {stream: float(cameras[stream].ego_from_camera.translation_m[2]) for stream in streams}
+        self._cameras = {stream: cameras[stream].level_view(MODEL_VIEW) for stream in streams}
         self._resamplers = {stream: _resampler(cameras[stream]) for stream in streams}
+
+    def camera(self, clip: Clip) -> Camera:
+        """The model's view, where the clip's camera sits."""
+        return self._cameras[clip.drive_id, clip.camera]
 
     def height_m(self, clip: Clip) -> float:
         """Height of the clip's camera over the ground."""
-        return self._heights_m[clip.drive_id, clip.camera]
+        return float(self.camera(clip).ego_from_camera.translation_m[2])
 
-    def frames(self, clip: Clip) -> UInt8[np.ndarray, "frames 6 rows columns"]:
-        """The packed frames of a clip."""
+    def frames(self, clip: Clip, warp: Reprojector | None = None) -> UInt8[np.ndarray, "frames 6 rows columns"]:
+        """The packed frames of a clip, warped where a warp is given."""
         found = self._source.frames(clip.drive_id, clip.camera, clip.frame_indices)
         if len(found) != len(clip.frame_indices):
             raise RecordError(
                 f"clip {clip.clip_id}: expected {len(clip.frame_indices)} frames of camera {clip.camera!r} of drive "
                 f"{clip.drive_id}, the source gave {len(found)}; curate the dataset again"
             )
-        resampler = self._resamplers[clip.drive_id, clip.camera]
-        return np.stack([pack(frame if resampler is None else _resampled(frame, resampler)) for frame in found])
+        steps = [step for step in (self._resamplers[clip.drive_id, clip.camera], warp) if step is not None]
+        return np.stack([pack(_resampled(frame, steps)) for frame in found])
 
 
 def _resampler(camera: Camera) -> Resampler | None:
@@ -252,8 +264,10 @@ def _resampler(camera: Camera) -> Resampler | None:
     return None if same_picture and same_rays and same_turn else Resampler(camera, view)
 
 
-def _resampled(frame: Frame, resampler: Resampler) -> Frame:
-    return Frame(frame.timestamp_ns, *resampler.apply(frame.y, frame.u, frame.v))
+def _resampled(frame: Frame, steps: Sequence[Resampler | Reprojector]) -> Frame:
+    for step in steps:
+        frame = Frame(frame.timestamp_ns, *step.apply(frame.y, frame.u, frame.v))
+    return frame
 
 
 def _batch_of(shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]], views: _Views) -> Batch:
