@@ -143,6 +143,16 @@ def test_what_the_recorded_picture_does_not_show_is_black_and_said() -> None:
     assert not told[125, 150:].any()
 
 
+def test_what_the_lens_did_not_see_stays_unseen_from_elsewhere() -> None:
+    blank = np.zeros((128, 256), np.bool_)
+    blank[:, :50] = True
+    other = displaced(MODEL_VIEW, 0.0, 0.03)
+    # A turn to the left by 0.03 rad moves the picture right by 455 * tan(0.03) / 2 chroma pixels, and more at the edge.
+    told = unseen(MODEL_VIEW, other, blank)
+    assert told[60, 50 + 6]
+    assert not told[60, 50 + 12 :].any()
+
+
 def test_pixels_can_be_hidden_whether_seen_or_not() -> None:
     hidden = np.zeros((128, 256), np.bool_)
     hidden[100:, :50] = True

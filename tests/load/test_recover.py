@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dojo.errors import ConfigError
-from dojo.geometry import MODEL_VIEW
-from dojo.load import NO_AUGMENT, LoadConfig, Loader
+from dojo.geometry import MODEL_VIEW, Camera
+from dojo.load import NO_AUGMENT, LoadConfig, Loader, beside
 from dojo.load.augment import mirrored
 from dojo.load.recover import (
     MAX_EXTRA_CURVATURE_PER_M,
@@ -239,9 +239,11 @@ def test_at_speed_no_more_yaw_is_drawn_than_can_be_driven_back() -> None:
     assert max(abs(draw(ALL, fast, number).yaw_rad) for number in range(200)) < 0.07
 
 
-def grey_through(config: RecoverConfig, number: int) -> tuple[Clip, np.ndarray] | None:
+def grey_through(config: RecoverConfig, number: int, blank: np.ndarray | None = None) -> tuple[Clip, np.ndarray] | None:
     grey = np.full((256, 512), 120, np.uint8)
-    clip, warp = Recover(config, 0).apply(driven(0.0, 15.0), MODEL_VIEW, number)
+    if blank is not None:
+        grey[blank.repeat(2, 0).repeat(2, 1)] = 16
+    clip, warp = Recover(config, 0).apply(driven(0.0, 15.0), MODEL_VIEW, blank, number)
     return None if warp is None else (clip, warp.apply(grey, grey[::2, ::2].copy(), grey[::2, ::2].copy())[0])
 
 
@@ -257,6 +259,36 @@ def test_what_is_hidden_does_not_tell_the_side_nor_whether_there_is_one() -> Non
     # Displaced ones hide the more of two draws, the others one: more, but each as much as some of the other.
     assert min(hidden[True]) < np.mean(hidden[False])
     assert max(hidden[False]) > np.mean(hidden[True])
+
+
+def test_the_edge_of_a_narrow_recording_does_not_tell_either() -> None:
+    blank = np.zeros((128, 256), np.bool_)
+    blank[:, :50] = blank[:, 220:] = blank[100:] = True
+    for number in range(20):
+        seen = grey_through(ALL, number, blank)
+        assert seen is not None
+        picture = seen[1]
+        np.testing.assert_array_equal(picture, picture[:, ::-1])
+        assert (picture[150, [60, 450]] == 16).all()
+        assert picture[100, 256] == 120
+
+
+def test_the_loader_finds_out_what_the_recording_camera_did_not_see(make_clips, cameras, numbers) -> None:
+    narrow = Camera.mounted(640, 320, 910.0)  # half as wide as the model's view, 9 degrees up and down
+    recorded = dict.fromkeys(cameras, narrow)
+    config = LoadConfig(batch_size=4, workers=0, augment=NO_AUGMENT, recover=RecoverConfig(share=0.5))
+
+    def first_batch(recorded: dict | None) -> np.ndarray:
+        made = Loader(make_clips(4), cameras, numbers(), config, "v", recorded).batches()
+        batch, _ = next(made)
+        made.close()
+        return batch.frames
+
+    told, untold = first_batch(recorded), first_batch(None)
+    assert (told[:, :, 0, 20, :20] == 16).all()
+    assert not (untold[:, :, 0, 20, 60:] == 16).all()
+    middle = (slice(None), slice(None), slice(None), slice(45, 55), slice(110, 140))
+    np.testing.assert_array_equal(told[middle], untold[middle])
 
 
 def test_without_disguise_the_edges_tell_and_undisplaced_clips_are_left_alone() -> None:
@@ -295,6 +327,16 @@ def test_the_loader_shows_displaced_clips_the_same_for_any_number_of_ranks(make_
     ]
     assert 0 < sum(moved) < len(moved)
     assert not np.array_equal(whole[0].frames, plain[0].frames)
+
+
+def test_every_clip_once_with_its_offset_for_the_probe(make_clips, cameras, numbers) -> None:
+    clips = make_clips(5)
+    shown = list(beside(clips, cameras, numbers(), ALL, 7, 2, workers=0))
+    assert [name for batch, _ in shown for name in batch.clip_ids] == [clip.clip_id for clip in clips]
+    for clip, offset in zip(clips, [offset for _, offsets in shown for offset in offsets], strict=True):
+        assert offset == draw(ALL, clip, 7, clip.clip_id)
+    first, (offset, _) = shown[0]
+    assert np.array_equal(first.position_m[0], recovering(clips[0], offset, ALL).position_m)
 
 
 def test_impossible_settings_are_refused_all_at_once() -> None:

@@ -100,12 +100,20 @@ class Reprojector:
         return _taken(y, self._luma, 16), _taken(u, self._chroma, 128), _taken(v, self._chroma, 128)
 
 
-def unseen(recorded: Camera, other: Camera) -> Bool[np.ndarray, "half_rows half_columns"]:
-    """Chroma pixels of the other camera's picture of which the recorded picture shows no part, or not all."""
+def unseen(
+    recorded: Camera, other: Camera, blank: Bool[np.ndarray, "half_rows half_columns"] | None = None
+) -> Bool[np.ndarray, "half_rows half_columns"]:
+    """Chroma pixels of the other camera's picture of which the recorded picture shows no part, or not all.
+
+    Args:
+        blank: chroma pixels of the recorded picture that are black because its lens did not see that far.
+    """
     columns, rows = _sampling_map(chroma_camera(recorded), chroma_camera(other))
     # A rounding error outside the picture is still its edge.
     right, bottom = recorded.width_px // 2 - 1 + 0.01, recorded.height_px // 2 - 1 + 0.01
     outside = (columns < -0.01) | (columns > right) | (rows < -0.01) | (rows > bottom)
+    if blank is not None:
+        outside |= cv2.remap(blank.astype(np.uint8) * 255, columns, rows, cv2.INTER_LINEAR) > 0
     return cv2.dilate(outside.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
 
 

@@ -1,11 +1,11 @@
 """In: clips. Out: batches."""
 
 from dojo.load.augment import NO_AUGMENT, AugmentConfig
-from dojo.load.loader import LoadConfig, Loader, LoaderState, in_order
+from dojo.load.loader import LoadConfig, Loader, LoaderState, beside, in_order
 from dojo.load.order import Order
 from dojo.load.pack import mirror, pack, unpack
-from dojo.load.recover import NO_RECOVER, RecoverConfig
-from dojo.load.source import Cameras, FrameSource, cameras_of
+from dojo.load.recover import NO_RECOVER, Offset, RecoverConfig
+from dojo.load.source import Cameras, FrameSource, cameras_of, recorded_cameras_of
 
 __all__ = [
     "NO_AUGMENT",
@@ -16,11 +16,14 @@ __all__ = [
     "LoadConfig",
     "Loader",
     "LoaderState",
+    "Offset",
     "Order",
     "RecoverConfig",
+    "beside",
     "cameras_of",
     "in_order",
     "mirror",
     "pack",
+    "recorded_cameras_of",
     "unpack",
 ]

@@ -15,18 +15,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from dojo.errors import ConfigError, RecordError
 from dojo.geometry import MODEL_VIEW, Camera, Resampler
 from dojo.geometry.reproject import Reprojector
+from dojo.geometry.resample import chroma_camera
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
 from dojo.load.order import Order
 from dojo.load.pack import pack
-from dojo.load.recover import NO_RECOVER, Recover, RecoverConfig
+from dojo.load.recover import NO_RECOVER, Offset, Recover, RecoverConfig
 from dojo.load.source import Cameras, FrameSource
 from dojo.records import DESIRES, Batch, Clip, Frame
 
@@ -108,17 +110,25 @@ class Loader:
         cameras: camera of each stream, see `cameras_of`.
         source: where frames come from.
         dataset_version: part of the key of the order, so that a changed dataset is never taken for the same run.
+        recorded: camera that took each stream, see `recorded_cameras_of`; says which pixels of displaced pictures were
+            never seen. Without it, all of the stored picture counts as seen.
 
     Raises:
         ConfigError: nothing to draw, clips of unequal length, or a stream without a camera.
     """
 
     def __init__(
-        self, clips: Sequence[Clip], cameras: Cameras, source: FrameSource, config: LoadConfig, dataset_version: str
+        self,
+        clips: Sequence[Clip],
+        cameras: Cameras,
+        source: FrameSource,
+        config: LoadConfig,
+        dataset_version: str,
+        recorded: Cameras | None = None,
     ) -> None:
         self._clips = tuple(clips)
         self._config = config
-        self._views = _Views(clips, cameras, source)
+        self._views = _Views(clips, cameras, source, recorded)
         self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
         self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
         self._order = Order(
@@ -181,7 +191,7 @@ class Loader:
         clip, warp = self._clips[draw.clip], None
         key = (draw.epoch, draw.position, clip.clip_id)
         if self._recover is not None:
-            clip, warp = self._recover.apply(clip, self._views.camera(clip), *key)
+            clip, warp = self._recover.apply(clip, self._views.camera(clip), self._views.blank(clip), *key)
         frames = self._views.frames(clip, warp)
         return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *key)
 
@@ -210,10 +220,42 @@ def in_order(
     return (made for made, _ in _made_ahead(plan, batch, workers, prefetch))
 
 
+def beside(
+    clips: Sequence[Clip],
+    cameras: Cameras,
+    source: FrameSource,
+    config: RecoverConfig,
+    seed: int,
+    batch_size: int = 16,
+    *,
+    recorded: Cameras | None = None,
+    workers: int = 2,
+) -> Iterator[tuple[Batch, tuple[Offset, ...]]]:
+    """Every clip once, displaced as the seed says and not augmented, with the offset of each: for probes.
+
+    Raises:
+        ConfigError: clips of unequal length, or a stream without a camera.
+    """
+    views, recover = _Views(clips, cameras, source, recorded), Recover(config, seed)
+    starts = range(0, len(clips), batch_size)
+    plan = ((tuple(clips[start : start + batch_size]), None) for start in starts)
+
+    def batch(chosen: tuple[Clip, ...]) -> tuple[Batch, tuple[Offset, ...]]:
+        made = []
+        for clip in chosen:
+            changed, warp = recover.apply(clip, views.camera(clip), views.blank(clip), clip.clip_id)
+            made.append((changed, views.frames(clip, warp)))
+        return _batch_of(made, views), tuple(recover.offset(clip, clip.clip_id) for clip in chosen)
+
+    return (made for made, _ in _made_ahead(plan, batch, workers, 2))
+
+
 class _Views:
     """Frames of clips in the model's view, whatever view they are stored in."""
 
-    def __init__(self, clips: Sequence[Clip], cameras: Cameras, source: FrameSource) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], cameras: Cameras, source: FrameSource, recorded: Cameras | None = None
+    ) -> None:
         streams = {(clip.drive_id, clip.camera) for clip in clips}
         missing = sorted(stream for stream in streams if stream not in cameras)
         if missing:
@@ -229,11 +271,25 @@ class _Views:
             )
         self._source = source
         self._cameras = {stream: cameras[stream].level_view(MODEL_VIEW) for stream in streams}
+        self._recorded = recorded or {}
+        self._blank = lru_cache(maxsize=256)(self._found_blank)
         self._resamplers = {stream: _resampler(cameras[stream]) for stream in streams}
 
     def camera(self, clip: Clip) -> Camera:
         """The model's view, where the clip's camera sits."""
         return self._cameras[clip.drive_id, clip.camera]
+
+    def blank(self, clip: Clip) -> Bool[np.ndarray, "half_rows half_columns"] | None:
+        """Chroma pixels of the model's view that the recording camera did not see, None where it saw all."""
+        return self._blank(clip.drive_id, clip.camera)
+
+    def _found_blank(self, drive_id: str, camera: str) -> Bool[np.ndarray, "half_rows half_columns"] | None:
+        recorded = self._recorded.get((drive_id, camera))
+        if recorded is None:
+            return None
+        columns, rows = recorded.sampling_map(chroma_camera(self._cameras[drive_id, camera]))
+        blank = (columns < 0) | (columns > recorded.width_px - 1) | (rows < 0) | (rows > recorded.height_px - 1)
+        return blank if blank.any() else None
 
     def height_m(self, clip: Clip) -> float:
         """Height of the clip's camera over the ground."""

@@ -248,14 +248,21 @@ class Recover:
         self._config = config
         self._seed = seed
 
-    def apply(self, clip: Clip, camera: Camera, *key: object) -> tuple[Clip, Reprojector | None]:
-        """The clip from where the key says, and what makes its pictures, None where they stay as they are.
+    def offset(self, clip: Clip, *key: object) -> Offset:
+        """Where the clip of this key is shown from."""
+        return draw(self._config, clip, self._seed, *key)
+
+    def apply(
+        self, clip: Clip, camera: Camera, blank: Bool[np.ndarray, "half_rows half_columns"] | None, *key: object
+    ) -> tuple[Clip, Reprojector | None]:
+        """The clip at the offset of its key, and what makes its pictures, None where they stay as they are.
 
         Args:
             camera: of the clip, in the model's view.
+            blank: chroma pixels of that view that the recording camera did not see.
         """
         config = self._config
-        offset = draw(config, clip, self._seed, *key)
+        offset = self.offset(clip, *key)
         if offset == Offset(0.0, 0.0) and not config.disguised:
             return clip, None
         roll, pitch = (2 * random_units(2, "tilt", self._seed, *key) - 1) * config.max_tilt_rad * config.disguised
@@ -267,7 +274,7 @@ class Recover:
             # Undisplaced clips hide as much as displaced ones, or black edges would tell that there is a way back.
             veil = draw(replace(config, share=1.0), clip, self._seed, "veil", *key)
             veiled = displaced(camera, veil.lateral_m, veil.yaw_rad)
-            hidden = _on_both_sides(unseen(camera, other) | unseen(camera, veiled))
+            hidden = _on_both_sides(unseen(camera, other, blank) | unseen(camera, veiled, blank))
         changed = clip if offset == Offset(0.0, 0.0) else recovering(clip, offset, config)
         return changed, Reprojector(camera, other, hidden)
 

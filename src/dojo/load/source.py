@@ -27,6 +27,15 @@ class FrameSource(Protocol):
         ...
 
 
+def recorded_cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera]:
+    """The camera that took the frames of every stream, before they were resampled for the store."""
+    return {
+        (drive.drive_id, stream.name): stream.recorded_camera or stream.camera
+        for drive in drives
+        for stream in drive.cameras
+    }
+
+
 def cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera]:
     """The camera of every stream of these drives."""
     return {(drive.drive_id, stream.name): stream.camera for drive in drives for stream in drive.cameras}
