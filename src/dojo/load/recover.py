@@ -5,8 +5,8 @@ recorded one, a little to the side and askew, and the `Reprojector` that makes i
 Idea: who has only seen a human in the middle of the lane does not know the way back to it. The offset is held over the
 whole clip, so the displaced vehicle is a point carried along by the recorded one: its motion follows from that one's by
 the rigid body's formula, and every target from one path, the human line plus an offset d that fades along it as a
-quintic. What the displacement leaves in the picture must not tell which way it goes (arXiv 2504.19077, section 3, found
-policies that read it there), so every sample, displaced or not, passes through the same resampler with a small tilt of
+quintic. What the displacement leaves in the picture must not tell which way it goes (arXiv 2504.19077 found policies
+that read it there), so every sample, displaced or not, passes through the same resampler with a small tilt of
 its own, and pixels that were not recorded are hidden on both sides alike.
 Not here: the warp itself (`geometry/reproject.py`); the noise on the feature that closes what is left (`model/`); the
 test that it is closed (`evaluate/cheat.py`).
