@@ -77,7 +77,7 @@ def test_a_plan_that_turns_where_there_is_no_road_fails() -> None:
     plans[2, :, 1] = 0.2 * TRAJECTORY_TIMES_S
     assert furthest_aside_m(plans) == pytest.approx(0.6)
     plans[3, :, 1] = -0.4 * np.minimum(TRAJECTORY_TIMES_S, 4 - TRAJECTORY_TIMES_S)
-    assert furthest_aside_m(plans) == pytest.approx(0.8, abs=0.03), "also where it comes back in time"
+    assert furthest_aside_m(plans) == pytest.approx(0.8, abs=0.05), "also where it comes back in time"
     clean = Estimate(0.0, -0.1, 0.1, 10, 10)
     assert CheatReport(clean, clean, furthest_aside_m(plans[:2])).passed
     assert not CheatReport(clean, clean, furthest_aside_m(plans[:3])).passed
