@@ -14,8 +14,9 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--kills 20` kills a run as often as a claim needs; the default keeps the suite short."""
+    """`--kills 20` and `--variants 200` try as often as a claim needs; the defaults keep the suite short."""
     parser.addoption("--kills", type=int, default=4, help="how often the tests of `kill -9` kill a run")
+    parser.addoption("--variants", type=int, default=40, help="how many damaged copies of each format are tried")
 
 
 @pytest.fixture

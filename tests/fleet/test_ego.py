@@ -326,7 +326,11 @@ def test_a_receiver_that_repeats_its_values_is_not_believed_more() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(
-    speed=st.floats(-5, 40), rate=st.floats(-0.5, 0.5), yaw=st.floats(-3, 3), hertz=st.sampled_from([10.0, 36.0, 83.0])
+    # Slower than 0.03 m/s counts as standing, and then the pose is held.
+    speed=st.floats(-5, 40).filter(lambda speed: speed == 0 or abs(speed) > 0.05),
+    rate=st.floats(-0.5, 0.5),
+    yaw=st.floats(-3, 3),
+    hertz=st.sampled_from([10.0, 36.0, 83.0]),
 )
 def test_constant_motion_is_found_exactly(speed: float, rate: float, yaw: float, hertz: float) -> None:
     t = np.arange(0, 8, 0.005)
@@ -455,3 +459,24 @@ def test_steering_of_a_real_car_agrees_with_its_fixes(real_recording: Callable[[
     )
     found = np.stack([np.interp(times, motion.timestamps_ns, motion.translation_m[:, axis]) for axis in (0, 1)], -1)
     assert rms(np.linalg.norm(found - here[:, :2], axis=1)) < 3.0
+
+
+def test_where_nothing_says_how_the_vehicle_turns_poses_are_not_valid() -> None:
+    truth = town_drive(30.0)
+    heard = listened(truth, "gyro gnss")
+    rate = heard.yaw_rate_radps
+    silent = (rate.timestamps_ns > 10e9) & (rate.timestamps_ns < 16e9)
+    motion = smooth(replace(heard, yaw_rate_radps=replace(rate, valid=~silent)), None, None)
+    told_s = motion.timestamps_ns / 1e9
+    turning = np.abs(truth.speed_mps[np.searchsorted(truth.times_s, told_s).clip(max=len(truth.times_s) - 1)]) > 0.1
+    assert not motion.valid[(told_s > 11.1) & (told_s < 14.9) & turning].any()
+    assert motion.valid[(told_s < 10.9) | (told_s > 15.1)].all()
+
+
+def test_a_gyroscope_that_falls_silent_leaves_the_path_to_the_compass() -> None:
+    truth = town_drive(60.0)
+    heard = listened(truth, "gyro heading gnss", noise=0.0)
+    early = heard.yaw_rate_radps.timestamps_ns < 1e9
+    motion = smooth(replace(heard, yaw_rate_radps=replace(heard.yaw_rate_radps, valid=early)), None, None)
+    assert motion.valid.all()
+    assert np.abs(errors_of(motion, truth)[:, :2]).max() < 1.0

@@ -97,6 +97,9 @@ def test_a_damaged_picture_costs_one_frame(copy: Path) -> None:
         ("calib_imu_to_velo.txt", None, "missing_file", "expected the calibration of the day"),
         ("calib_velo_to_cam.txt", "R: 1 2 3\n", "unreadable_file", "expected R and T of a transform"),
         ("calib_cam_to_cam.txt", "S_00: 1 2\n", "unreadable_file", "expected R_rect_00"),
+        ("calib_velo_to_cam.txt", "R: 1 0 0 0 1 0 0 0 2\nT: 0 0 0\n", "unreadable_file", "its matrix is no rotation"),
+        ("calib_velo_to_cam.txt", "R: 1 0 0 0 1 0 0 0 1\nT: 0 0 0\n", "inconsistent_recording", "put camera 0 near"),
+        ("image_02/timestamps.txt", "9999-09-26 13:02:44.5\n" * 10, "unreadable_file", "line 1: expected"),
         ("0000000003.txt", "1 2 three\n", "unreadable_file", "expected 30 numbers, got 3 words"),
         ("image_02/timestamps.txt", "yesterday\n", "unreadable_file", "line 1: expected `YYYY-MM-DD"),
         ("image_02/timestamps.txt", None, "missing_file", "expected the times of the frames"),
@@ -117,3 +120,36 @@ def test_what_cannot_be_read_is_refused_with_its_reason(
     with pytest.raises(RecordingError, match=message) as raised:
         READER.read(found)
     assert raised.value.gate == gate
+
+
+@pytest.mark.parametrize(
+    ("line", "written", "message"),
+    [
+        ("P_rect_02: 7.215377e+02", "P_rect_02: 7.615377e+02", "P_rect_00 and P_rect_02 hold different cameras"),
+        ("P_rect_02: 7.215377e+02", "P_rect_02: 7.615377e+02", "P_rect_02 has focal lengths 761.538 and 721.538"),
+        ("S_rect_02: 1.242000e+03", "S_rect_02: 1.392000e+03", "S_rect_02 says 1392 x 375, pictures have 1242 x 374"),
+        ("4.485728e+01", "4.485728e+03", "P_rect_02 puts the camera more than 0.7 m from camera 0"),
+    ],
+)
+def test_a_camera_that_its_calibration_contradicts_is_refused(
+    copy: Path, line: str, written: str, message: str
+) -> None:
+    path = next(copy.rglob("calib_cam_to_cam.txt"))
+    assert line in path.read_text()
+    path.write_text(path.read_text().replace(line, written))
+    (found,) = READER.find(copy, ())
+    with pytest.raises(RecordingError, match=message) as raised:
+        READER.read(found)
+    assert raised.value.gate == "inconsistent_recording"
+
+
+def test_a_missing_picture_or_packet_is_told(copy: Path) -> None:
+    next(copy.rglob("image_03/data/0000000004.png")).unlink()
+    next(copy.rglob("oxts/data/0000000009.txt")).unlink()
+    (found,) = READER.find(copy, ())
+    (drive,) = READER.read(found).drives
+    assert [(told.where, told.gate) for told in drive.rejections] == [
+        ("oxts", "missing_frame"),
+        ("image_03", "missing_frame"),
+    ]
+    assert "1 are missing: 9" in drive.rejections[0].reason

@@ -156,24 +156,56 @@ def test_rows_of_one_kind_and_dates_in_words_can_be_picked(fleet: Path) -> None:
     assert check(drive).cameras
 
 
-def test_pictures_take_their_times_from_a_table_and_a_broken_one_is_told(fleet: Path) -> None:
+@pytest.fixture
+def picture_fleet(fleet: Path) -> Path:
+    """Sixty pictures, each two grey levels brighter than the one before, with a row for each in a table."""
     (fleet / "drive.mp4").unlink()
     (fleet / "images").mkdir()
     for number in range(60):
         picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 2 * number + 20, np.uint8), format="rgb24")
         picture.save(str(fleet / "images" / f"{number:04d}.png"))
-    broken = fleet / "images" / "0007.png"
-    broken.write_bytes(broken.read_bytes()[:-30])
-    write_csv(fleet / "frames.csv", {"t": [0.05 * n for n in range(60)]})
+    write_csv(
+        fleet / "frames.csv",
+        {"t": [0.05 * n for n in range(60)], "file": [f"C:\\log\\{n:04d}.png" for n in range(60)]},
+    )
     described = DESCRIPTION.replace('video = "drive.mp4"', 'pictures = "images/*.png"').replace('"pts"', '"pictures"')
     described += '\n[tables.pictures]\nfile = "frames.csv"\ntime = "t"\ntime_unit = "s"\n'
     (fleet / "monday.dojo.toml").write_text(described)
-    found, drive = read_the_one(fleet)
+    return fleet
+
+
+def test_pictures_take_their_times_from_a_table_and_a_broken_one_is_told(picture_fleet: Path) -> None:
+    broken = picture_fleet / "images" / "0007.png"
+    broken.write_bytes(broken.read_bytes()[:-30])
+    found, drive = read_the_one(picture_fleet)
     assert np.flatnonzero(~drive.cameras[0].valid).tolist() == [7]
     assert "0007.png" in drive.rejections[0].reason
     frames = list(READER.frames(found, drive, "front"))
     assert [frame.timestamp_ns for frame in frames][6:8] == [300_000_000, 400_000_000]
     assert frames[10].y.mean() > frames[9].y.mean()
+
+
+def test_a_missing_picture_is_refused_because_the_others_would_get_its_time(picture_fleet: Path) -> None:
+    (picture_fleet / "images" / "0030.png").unlink()
+    (found,) = READER.find(picture_fleet, ())
+    with pytest.raises(RecordingError, match="expected a picture for each of 60 rows of 'pictures', got 59") as raised:
+        READER.read(found)
+    assert raised.value.gate == "missing_frame"
+
+
+def test_where_the_table_names_the_pictures_a_missing_one_costs_itself_alone(picture_fleet: Path) -> None:
+    whole = read_the_one(picture_fleet)[1].cameras[0].timestamps_ns
+    described = (picture_fleet / "monday.dojo.toml").read_text().replace("width =", 'names = "file"\nwidth =')
+    (picture_fleet / "monday.dojo.toml").write_text(described)
+    assert (read_the_one(picture_fleet)[1].cameras[0].timestamps_ns == whole).all()
+    (picture_fleet / "images" / "0030.png").rename(picture_fleet / "images" / "a stranger.png")
+    found, drive = read_the_one(picture_fleet)
+    (told,) = drive.rejections
+    assert (told.gate, dict(told.figures)) == ("missing_frame", {"pictures": 1.0, "names": 1.0})
+    assert drive.cameras[0].timestamps_ns.tolist() == np.delete(whole, 30).tolist()
+    frames = list(READER.frames(found, drive, "front"))
+    assert frames[30].timestamp_ns == whole[31]
+    assert frames[30].y.mean() > frames[29].y.mean() + 2
 
 
 def test_every_fault_of_a_description_is_listed_at_once(fleet: Path) -> None:

@@ -76,7 +76,8 @@ def smooth(
     steering_ratio: float | None,
     understeer_rad_per_mps2: float = UNDERSTEER_RAD_PER_MPS2,
 ) -> EgoMotion:
-    """Poses at 25 Hz from the first to the last speed sample, invalid where speed is missing for over a second.
+    """Poses at 25 Hz from the first to the last speed sample, invalid where speed is missing for over a second, or a
+    second away from anything that says how the vehicle turned.
 
     Speed is negative in reverse; heading freezes at standstill. Without GNSS the world is the first pose (the first
     heading, where there is one), and covariance counts from there.
@@ -96,6 +97,8 @@ def smooth(
         )
     states = np.concatenate([run.mean for run in smoothed])
     covariances = np.concatenate([run.covariance for run in smoothed])
+    valid = covered.copy()
+    valid[covered] = seen.turning_known()
     last_known = np.clip(np.cumsum(covered) - 1, 0, None)
     states, covariances = states[last_known], covariances[last_known]
     return EgoMotion(
@@ -105,8 +108,8 @@ def smooth(
         states[:, SPEED] * (1 + states[:, SPEED_SCALE]),
         states[:, YAW_RATE] * (1 + states[:, TURN_SCALE]) + seen.turn_gain[last_known] * states[:, TURN_OFFSET],
         covariances[:, :3, :3].copy(),
-        covered.copy(),
-        covered,
+        valid,
+        valid.copy(),
         seen.origin_deg_m,
         "smoothed:" + ",".join(seen.signals),
     )

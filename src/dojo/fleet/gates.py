@@ -1,213 +1,53 @@
 """Checks that every drive passes before anything of it is stored, whatever format it came in.
 
-In: a drive, or its telemetry before poses are made from it. Out: the same with everything untrustworthy marked invalid
-and a `Rejection` for each mark; or `RecordingError` where too little is left.
-Idea: refuse the smallest thing that is wrong: a sample, a span, a camera, and only then the drive. A gate compares two
-things that the recording says independently (frame times with their own rhythm, speed with GNSS, poses with speed, one
-sample with its neighbours), because no single series can say that it is wrong. Pure functions: no file is opened here.
-Not here: damage that shows in a file itself (`readers/decode.py`), poses (`ego.py`).
+In: a drive. Out: the same with everything untrustworthy marked invalid and a `Rejection` for each mark; or
+`RecordingError` where too little is left.
+Idea: refuse the smallest thing that is wrong: a span, a camera, and only then the drive. A gate compares two things
+that the recording says independently (frame times with their own rhythm, poses with speed and with their neighbours),
+because no single series can say that it is wrong. Pure functions: no file is opened here.
+Not here: damage that shows in a file itself (`readers/decode.py`), single samples, which readers clean before they make
+poses (`samples.py`), signals that contradict one another (`witnesses.py`), the numbers (`limits.py`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from dojo.errors import RecordingError
-from dojo.geometry.place import ecef_from_geodetic
-from dojo.records import CameraStream, Drive, Rejection, Signal, Telemetry
+from dojo.fleet.limits import Limits
+from dojo.fleet.marks import NS_PER_S, refused_span, runs, told, within
+from dojo.fleet.samples import PLAUSIBLE, clean
+from dojo.fleet.witnesses import gnss_speed, other_witnesses
+from dojo.records import CameraStream, Drive, EgoMotion, Rejection
 
-NS_PER_S = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where plausible ends. All are far from what roads and cars do, so that only faults cross them.
-
-    Args:
-        gap_factor: frames further apart than this many median intervals were dropped. Source: the value of the
-            project's issue on ingest; auto exposure stretches intervals by up to 2.
-        max_lost_share: a camera that misses more of the drive's time than this is refused. Assumed.
-        pose_gap_s: over longer frame gaps the poses are refused too. Assumed: equal to the smoother's longest gap.
-        clock_jump_s: a longer gap is a jump of the clock, not dropped frames. Assumed.
-        min_duration_s: a shorter drive is refused. Assumed: four anchors at 5 Hz and the frames around them.
-        min_clock_overlap: share of frames that must lie within the telemetry's time. Assumed.
-        gnss_window_s: speeds are compared over this time. Assumed: fixes 3 m out change the mean over 5 s by 1 m/s.
-        gnss_speed_mps, gnss_speed_share: allowed difference, the larger of the two. Assumed: see `gnss_window_s`; a
-            speedometer may show 10 % too much (UN R39), wheel speed less.
-        max_contradicting_share: more of the compared time contradicting refuses the drive. Assumed.
-        pose_step_m, pose_step_share: how far a pose may lie from where speed would carry it. Assumed: 1 m is beyond
-            what a smoothed pose moves between samples, and far below a wrong fix.
-        acceleration_mps2: of speed, between neighbouring samples at least 0.05 s apart. Source: tyres give about
-            10 m/s² (Gillespie, Fundamentals of Vehicle Dynamics, ch. 3); Assumed: twice that for noise.
-    """
-
-    gap_factor: float = 2.5
-    max_lost_share: float = 0.3
-    pose_gap_s: float = 1.0
-    clock_jump_s: float = 5.0
-    min_duration_s: float = 2.0
-    min_clock_overlap: float = 0.5
-    gnss_window_s: float = 5.0
-    gnss_speed_mps: float = 3.0
-    gnss_speed_share: float = 0.2
-    max_contradicting_share: float = 0.5
-    pose_step_m: float = 1.0
-    pose_step_share: float = 0.5
-    acceleration_mps2: float = 20.0
-
-
-@dataclass(frozen=True)
-class Plausible:
-    """What one signal can say: its range, and how far one sample may stand out from both neighbours.
-
-    Args:
-        stand_out: in the signal's own unit; for a switch any sample that differs from two equal neighbours stands out.
-    """
-
-    low: float
-    high: float
-    stand_out: float
-    angle: bool = False
-
-
-# Assumed: ranges wider than any road car's. A sample that stands out returns to the neighbours' line within one step,
-# at 20 Hz at 20 m/s², 7 rad/s at the wheel, 2 rad/s of turning: no car does.
-PLAUSIBLE = {
-    "speed_mps": Plausible(-30.0, 100.0, 1.0),
-    "yaw_rate_radps": Plausible(-3.0, 3.0, 0.3),
-    "steering_wheel_angle_rad": Plausible(-20.0, 20.0, 0.35),
-    "acceleration_x_mps2": Plausible(-50.0, 50.0, 8.0),
-    "acceleration_y_mps2": Plausible(-50.0, 50.0, 8.0),
-    "acceleration_z_mps2": Plausible(-50.0, 50.0, 15.0),
-    "accelerator_pedal": Plausible(0.0, 101.0, 60.0),  # some log 0 to 1, some per cent
-    "brake_applied": Plausible(0.0, 1.0, math.inf),  # a tap may be as short as a frame
-    "blinker_left": Plausible(0.0, 1.0, 0.5),
-    "blinker_right": Plausible(0.0, 1.0, 0.5),
-    "gear": Plausible(0.0, 3.0, 0.5),  # records.Telemetry.GEARS
-    "assist_state": Plausible(0.0, 3.0, 0.5),  # records.Telemetry.ASSIST_STATES
-    "latitude_deg": Plausible(-90.0, 90.0, 3e-4),  # 33 m
-    "longitude_deg": Plausible(-180.0, 180.0, 3e-4),
-    "altitude_m": Plausible(-500.0, 9000.0, 30.0),
-    "heading_rad": Plausible(-math.inf, math.inf, 0.1, angle=True),
-}
-NEIGHBOUR_S = 0.25
-"""Samples further apart are not compared. Assumed: slower signals move too much between samples."""
-_MAX_SPANS = 10
-"""More refused spans of one signal than this are told as one."""
-
-
-def clean(telemetry: Telemetry, where: str) -> tuple[Telemetry, tuple[Rejection, ...]]:
-    """Telemetry with implausible samples marked invalid, and what was marked.
-
-    Readers call it before they make poses, so that one flipped bit does not bend a path.
-    """
-    rejections: list[Rejection] = []
-    cleaned: dict[str, Signal] = {}
-    for field in fields(telemetry):
-        signal: Signal = getattr(telemetry, field.name)
-        bad = _implausible(signal, PLAUSIBLE[field.name])
-        cleaned[field.name] = replace(signal, valid=signal.valid & ~bad)
-        rejections += _sample_rejections(where, field.name, signal, bad)
-    return Telemetry(**cleaned), tuple(rejections)
-
-
-def _implausible(signal: Signal, plausible: Plausible) -> Bool[np.ndarray, " n"]:
-    """Valid samples out of range, or far from what both neighbours say."""
-    bad = signal.valid & ((signal.values < plausible.low) | (signal.values > plausible.high))
-    kept = np.flatnonzero(signal.valid & ~bad)
-    if len(kept) >= 3:
-        bad[kept[_standing_out(signal.timestamps_ns[kept], signal.values[kept], plausible)]] = True
-    return bad
-
-
-def _standing_out(
-    timestamps_ns: Int64[np.ndarray, " n"], values: Float64[np.ndarray, " n"], plausible: Plausible
-) -> Bool[np.ndarray, " n"]:
-    """Samples further from the line through their neighbours than the signal moves there anyway."""
-    t = (timestamps_ns - timestamps_ns[0]) / NS_PER_S
-    v = np.unwrap(values) if plausible.angle else values
-    # The ends have neighbours on one side only: the line through the next two samples, with twice the allowance.
-    before = np.concatenate([[1], np.arange(len(v) - 2), [len(v) - 3]])
-    after = np.concatenate([[2], np.arange(2, len(v)), [len(v) - 2]])
-    allowance = np.full(len(v), plausible.stand_out)
-    allowance[[0, -1]] *= 2
-    slope = (v[after] - v[before]) / (t[after] - t[before])
-    away = v - (v[before] + slope * (t - t[before]))
-    if plausible.angle:
-        away = (away + math.pi) % (2 * math.pi) - math.pi
-    moved = np.abs(v[after] - v[before])
-    near = np.maximum(t[after], t) - np.minimum(t[before], t) <= 2 * NEIGHBOUR_S
-    found = near & (np.abs(away) > allowance + 2 * moved)
-    # A good sample between a bad one and a good one stands out too, but less: keep only the local worst.
-    size = np.where(found, np.abs(away), 0.0)
-    return found & (size >= np.maximum(np.append(size[1:], 0.0), np.append(0.0, size[:-1])))
-
-
-def _sample_rejections(where: str, name: str, signal: Signal, bad: Bool[np.ndarray, " n"]) -> Iterator[Rejection]:
-    spans = list(_runs(bad))
-    if len(spans) > _MAX_SPANS:
-        spans = [(spans[0][0], spans[-1][1])]
-    for first, last in spans:
-        inside = bad[first : last + 1]
-        values = signal.values[first : last + 1][inside]
-        plausible = PLAUSIBLE[name]
-        yield Rejection(
-            where,
-            "implausible_value",
-            f"{name}: expected {plausible.low:g} to {plausible.high:g} and no sample that stands out from both "
-            f"neighbours by {plausible.stand_out:g}, got {values[0]:g} ({int(inside.sum())} samples); marked invalid",
-            (("samples", float(inside.sum())), ("low", float(values.min())), ("high", float(values.max()))),
-            int(signal.timestamps_ns[first]),
-            int(signal.timestamps_ns[last]),
-        )
+__all__ = ["PLAUSIBLE", "Limits", "check", "clean"]
 
 
 def check(drive: Drive, limits: Limits | None = None) -> Drive:
     """The drive with every span that fails a gate marked invalid and told in `rejections`.
 
     Raises:
-        RecordingError: gate `too_short`, `no_camera`, `no_pose`, `clock_jump` or `speed_contradicts_gnss`, where too
-            little is left.
+        RecordingError: gate `too_short`, `no_camera`, `no_pose`, `clock_jump`, `speed_contradicts_gnss` or
+            `contradiction`, where too little is left or nobody can say which of two signals is right.
     """
     limits = limits or Limits()
-    for gate in (_clocks, _frame_gaps, _accelerations, _gnss_speed, _pose_jumps):
+    for gate in (
+        _clocks,
+        _frame_gaps,
+        _hurried_frames,
+        _without_poses,
+        _tilted_poses,
+        _accelerations,
+        gnss_speed,
+        other_witnesses,
+        _pose_steps,
+        _poses_aside,
+    ):
         drive = gate(drive, limits)
     return _enough_left(drive, limits)
-
-
-def _runs(marks: Bool[np.ndarray, " n"]) -> Iterator[tuple[int, int]]:
-    """First and last index of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
-
-
-def _within(times_ns: Int64[np.ndarray, " n"], start_ns: int, end_ns: int) -> Bool[np.ndarray, " n"]:
-    return (times_ns >= start_ns) & (times_ns <= end_ns)
-
-
-def _without_poses(drive: Drive, start_ns: int, end_ns: int) -> Drive:
-    ego = drive.ego
-    return replace(drive, ego=replace(ego, valid=ego.valid & ~_within(ego.timestamps_ns, start_ns, end_ns)))
-
-
-def _without_frames(drive: Drive, camera: str | None, start_ns: int, end_ns: int) -> Drive:
-    """Frames of one camera, or of all, in the span marked invalid."""
-    cameras = tuple(
-        replace(stream, valid=stream.valid & ~_within(stream.timestamps_ns, start_ns, end_ns))
-        if camera in (None, stream.name)
-        else stream
-        for stream in drive.cameras
-    )
-    return replace(drive, cameras=cameras)
-
-
-def _told(drive: Drive, *rejections: Rejection) -> Drive:
-    return replace(drive, rejections=(*drive.rejections, *rejections))
 
 
 def _clocks(drive: Drive, limits: Limits) -> Drive:
@@ -216,7 +56,7 @@ def _clocks(drive: Drive, limits: Limits) -> Drive:
     refused = []
     times_ns = drive.ego.timestamps_ns
     for stream in drive.cameras:
-        inside = _within(stream.timestamps_ns, int(times_ns[0]), int(times_ns[-1])) if len(times_ns) else np.zeros(0)
+        inside = within(stream.timestamps_ns, int(times_ns[0]), int(times_ns[-1])) if len(times_ns) else np.zeros(0)
         share = float(inside.mean()) if inside.size else 0.0
         if share >= limits.min_clock_overlap:
             kept.append(stream)
@@ -230,7 +70,7 @@ def _clocks(drive: Drive, limits: Limits) -> Drive:
                 (("share", share),),
             )
         )
-    return _told(replace(drive, cameras=tuple(kept)), *refused)
+    return told(replace(drive, cameras=tuple(kept)), *refused)
 
 
 def _frame_gaps(drive: Drive, limits: Limits) -> Drive:
@@ -244,7 +84,7 @@ def _frame_gaps(drive: Drive, limits: Limits) -> Drive:
         lost_s = float((steps[gaps] - usual_ns).sum()) / NS_PER_S
         share = lost_s / ((stream.timestamps_ns[-1] - stream.timestamps_ns[0]) / NS_PER_S)
         if share > limits.max_lost_share:
-            drive = _told(
+            drive = told(
                 replace(drive, cameras=tuple(c for c in drive.cameras if c.name != stream.name)),
                 Rejection(
                     stream.name,
@@ -263,21 +103,64 @@ def _frame_gaps(drive: Drive, limits: Limits) -> Drive:
 def _refuse_gap(drive: Drive, stream: CameraStream, gap: int, usual_ns: float, limits: Limits) -> Drive:
     start_ns, end_ns = int(stream.timestamps_ns[gap]), int(stream.timestamps_ns[gap + 1])
     gap_s = (end_ns - start_ns) / NS_PER_S
-    drive = _without_frames(drive, stream.name, start_ns, end_ns)
-    if gap_s > limits.pose_gap_s:
-        drive = _without_poses(drive, start_ns, end_ns)
-    return _told(
-        drive,
-        Rejection(
-            stream.name,
-            "clock_jump" if gap_s > limits.clock_jump_s else "dropped_frames",
-            f"camera {stream.name}: expected a frame every {usual_ns / 1e6:.0f} ms, got none for {gap_s:.2f} s after "
-            f"frame {gap}; the frames on both sides are not used",
-            (("gap_s", gap_s), ("usual_s", usual_ns / NS_PER_S)),
-            start_ns,
-            end_ns,
-        ),
+    refused = Rejection(
+        stream.name,
+        "clock_jump" if gap_s > limits.clock_jump_s else "dropped_frames",
+        f"camera {stream.name}: expected a frame every {usual_ns / 1e6:.0f} ms, got none for {gap_s:.2f} s after "
+        f"frame {gap}; the frames on both sides are not used",
+        (("gap_s", gap_s), ("usual_s", usual_ns / NS_PER_S)),
+        start_ns,
+        end_ns,
     )
+    return refused_span(drive, refused, camera=stream.name, poses=gap_s > limits.pose_gap_s)
+
+
+def _hurried_frames(drive: Drive, limits: Limits) -> Drive:
+    """Frames whose time is too near to the one before: one of the two times is wrong."""
+    for stream in drive.cameras:
+        steps = np.diff(stream.timestamps_ns)
+        if len(steps) < 2:
+            continue
+        usual_ns = float(np.median(steps))
+        for first, last in runs(steps < limits.hurry_factor * usual_ns):
+            worst_s = float(steps[first : last + 1].min()) / NS_PER_S
+            refused = Rejection(
+                stream.name,
+                "frame_rhythm",
+                f"camera {stream.name}: expected a frame every {usual_ns / 1e6:.0f} ms, frame {first + 1} comes after "
+                f"{worst_s * 1e3:.1f} ms; it and the one before are not used",
+                (("step_s", worst_s), ("usual_s", usual_ns / NS_PER_S)),
+                int(stream.timestamps_ns[first]),
+                int(stream.timestamps_ns[last + 1]),
+            )
+            drive = refused_span(drive, refused, camera=stream.name, poses=False)
+    return drive
+
+
+def _without_poses(drive: Drive, limits: Limits) -> Drive:
+    """Tell where the pictures show a time of which no pose is known: no clip will reach into it."""
+    ego, seen_ns = drive.ego, [stream.timestamps_ns[stream.valid] for stream in drive.cameras if stream.valid.any()]
+    known_ns = ego.timestamps_ns[ego.valid]
+    if not seen_ns or not len(known_ns):
+        return drive
+    first_ns, last_ns = int(min(times[0] for times in seen_ns)), int(max(times[-1] for times in seen_ns))
+    usual_ns = float(np.median(np.diff(known_ns))) if len(known_ns) > 1 else 0.0
+    edges_ns = np.concatenate([[min(first_ns, known_ns[0])], known_ns, [max(last_ns, known_ns[-1])]])
+    for gap in np.flatnonzero(np.diff(edges_ns) > limits.pose_gap_s * NS_PER_S + usual_ns).tolist():
+        start_ns, end_ns = int(edges_ns[gap]), int(edges_ns[gap + 1])
+        gap_s = (end_ns - start_ns) / NS_PER_S
+        drive = told(
+            drive,
+            Rejection(
+                "ego",
+                "no_pose",
+                f"expected poses wherever there are pictures, none are known for {gap_s:.1f} s; no clip is cut there",
+                (("gap_s", gap_s),),
+                start_ns,
+                end_ns,
+            ),
+        )
+    return drive
 
 
 def _accelerations(drive: Drive, limits: Limits) -> Drive:
@@ -289,121 +172,115 @@ def _accelerations(drive: Drive, limits: Limits) -> Drive:
     # Quantised speeds at high rates change by a step from one sample to the next: at least 50 ms count.
     elapsed_s = np.maximum(np.diff(times_ns) / NS_PER_S, 0.05)
     rates = np.diff(values) / elapsed_s
-    for first, last in _runs(np.abs(rates) > limits.acceleration_mps2):
-        start_ns, end_ns = int(times_ns[first]), int(times_ns[last + 1])
+    for first, last in runs(np.abs(rates) > limits.acceleration_mps2):
         worst = float(np.abs(rates[first : last + 1]).max())
-        drive = _told(
-            _without_frames(_without_poses(drive, start_ns, end_ns), None, start_ns, end_ns),
-            Rejection(
-                "speed_mps",
-                "implausible_value",
-                f"speed: expected changes below {limits.acceleration_mps2:g} m/s², got {worst:.1f} m/s²; the span "
-                "is not used",
-                (("acceleration_mps2", worst),),
-                start_ns,
-                end_ns,
-            ),
+        refused = Rejection(
+            "speed_mps",
+            "implausible_value",
+            f"speed: expected changes below {limits.acceleration_mps2:g} m/s², got {worst:.1f} m/s²; the span is not "
+            "used",
+            (("acceleration_mps2", worst),),
+            int(times_ns[first]),
+            int(times_ns[last + 1]),
         )
+        drive = refused_span(drive, refused)
     return drive
 
 
-def _gnss_speed(drive: Drive, limits: Limits) -> Drive:
-    """Spans where the fixes move at another speed than the vehicle says.
-
-    Raises:
-        RecordingError: gate `speed_contradicts_gnss`, where that is most of the time.
-    """
-    starts_ns, ends_ns, gnss_mps, own_mps = _speeds_beside(drive.telemetry, limits.gnss_window_s)
-    if len(starts_ns) == 0:
-        return drive
-    difference = np.abs(gnss_mps - np.abs(own_mps))
-    bad = difference > np.maximum(limits.gnss_speed_mps, limits.gnss_speed_share * np.abs(own_mps))
-    share = float(bad.mean())
-    if share > limits.max_contradicting_share:
-        raise RecordingError(
-            "speed_contradicts_gnss",
-            f"drive {drive.drive_id}: expected speed and GNSS to agree within {limits.gnss_speed_mps:g} m/s, they "
-            f"differ for {share:.0%} of the time, in the median by {np.median(difference):.1f} m/s; check the units",
-            {"contradicting_share": share, "median_difference_mps": float(np.median(difference))},
+def _tilted_poses(drive: Drive, limits: Limits) -> Drive:
+    """Poses that lean as no road does."""
+    ego = drive.ego
+    tilt_rad = np.arccos(np.clip(ego.rotation[:, 2, 2], -1.0, 1.0))
+    for first, last in runs(ego.valid & (tilt_rad > limits.tilt_rad)):
+        worst = float(tilt_rad[first : last + 1].max())
+        refused = Rejection(
+            "ego",
+            "pose_jump",
+            f"expected poses that lean by at most {limits.tilt_rad:g} rad, got {worst:.2f} rad; the span is not used",
+            (("tilt_rad", worst),),
+            int(ego.timestamps_ns[first]),
+            int(ego.timestamps_ns[last]),
         )
-    for first, last in _runs(bad):
-        start_ns, end_ns = int(starts_ns[first]), int(ends_ns[last])
-        worst = float(difference[first : last + 1].max())
-        drive = _told(
-            _without_frames(_without_poses(drive, start_ns, end_ns), None, start_ns, end_ns),
-            Rejection(
-                "speed_mps",
-                "speed_contradicts_gnss",
-                f"expected speed and GNSS to agree within {limits.gnss_speed_mps:g} m/s, they differ by up to "
-                f"{worst:.1f} m/s; the span is not used",
-                (("difference_mps", worst),),
-                start_ns,
-                end_ns,
-            ),
-        )
+        drive = refused_span(drive, refused)
     return drive
 
 
-def _speeds_beside(
-    telemetry: Telemetry, window_s: float
-) -> tuple[
-    Int64[np.ndarray, " windows"],
-    Int64[np.ndarray, " windows"],
-    Float64[np.ndarray, " windows"],
-    Float64[np.ndarray, " windows"],
-]:
-    """Start, end, speed by GNSS and the vehicle's own mean speed of windows that lie side by side."""
-    none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
-    fixed = telemetry.latitude_deg.valid
-    if not fixed.any() or not telemetry.speed_mps.valid.any():
-        return none
-    times_ns = telemetry.latitude_deg.timestamps_ns[fixed]
-    longitude_deg, known = telemetry.longitude_deg.at(times_ns)
-    times_ns, latitude_deg = times_ns[known], telemetry.latitude_deg.values[fixed][known]
-    if len(times_ns) < 2:
-        return none
-    # One fix per window, the first in it: the line between two of them is what GNSS says about the time between.
-    window = (times_ns - times_ns[0]) // int(window_s * NS_PER_S)
-    chosen = np.flatnonzero(np.diff(window, prepend=-1) > 0)
-    places_m = ecef_from_geodetic(latitude_deg[chosen], longitude_deg[known][chosen], np.zeros(len(chosen)))
-    starts_ns, ends_ns = times_ns[chosen][:-1], times_ns[chosen][1:]
-    elapsed_s = (ends_ns - starts_ns) / NS_PER_S
-    gnss_mps = np.linalg.norm(np.diff(places_m, axis=0), axis=1) / elapsed_s
-    moments_ns = (starts_ns[:, None] + (ends_ns - starts_ns)[:, None] * np.linspace(0, 1, 21)).astype(np.int64)
-    own_mps, heard = telemetry.speed_mps.at(moments_ns.ravel())
-    # Turning by a right angle within a window makes the chord 10 % shorter than the way: within the allowed share.
-    usable = heard.reshape(moments_ns.shape).all(1) & (elapsed_s >= window_s / 2) & (elapsed_s <= 3 * window_s)
-    return starts_ns[usable], ends_ns[usable], gnss_mps[usable], own_mps.reshape(moments_ns.shape).mean(1)[usable]
-
-
-def _pose_jumps(drive: Drive, limits: Limits) -> Drive:
+def _pose_steps(drive: Drive, limits: Limits) -> Drive:
     """Steps between poses that the vehicle's speed does not explain."""
     ego = drive.ego
     kept = np.flatnonzero(ego.valid)
     if len(kept) < 2:
         return drive
     times_ns, places_m = ego.timestamps_ns[kept], ego.translation_m[kept]
-    elapsed_s = np.diff(times_ns) / NS_PER_S
     speeds_mps = np.abs(ego.speed_mps[kept])
-    expected_m = np.maximum(speeds_mps[:-1], speeds_mps[1:]) * elapsed_s
+    expected_m = np.maximum(speeds_mps[:-1], speeds_mps[1:]) * np.diff(times_ns) / NS_PER_S
     moved_m = np.linalg.norm(np.diff(places_m, axis=0), axis=1)
     excess_m = moved_m - expected_m * (1 + limits.pose_step_share)
-    for first, last in _runs(excess_m > limits.pose_step_m):
-        start_ns, end_ns = int(times_ns[first]), int(times_ns[last + 1])
+    for first, last in runs(excess_m > limits.pose_step_m):
         worst = float(moved_m[first : last + 1].max())
-        drive = _told(
-            _without_frames(_without_poses(drive, start_ns, end_ns), None, start_ns, end_ns),
-            Rejection(
-                "ego",
-                "pose_jump",
-                f"expected poses that move as fast as the vehicle, got a step of {worst:.1f} m where speed explains "
-                f"{float(expected_m[first : last + 1].max()):.1f} m; the span is not used",
-                (("step_m", worst),),
-                start_ns,
-                end_ns,
-            ),
+        refused = Rejection(
+            "ego",
+            "pose_jump",
+            f"expected poses that move as fast as the vehicle, got a step of {worst:.1f} m where speed explains "
+            f"{float(expected_m[first : last + 1].max()):.1f} m; the span is not used",
+            (("step_m", worst),),
+            int(times_ns[first]),
+            int(times_ns[last + 1]),
         )
+        drive = refused_span(drive, refused)
     return drive
+
+
+def _poses_aside(drive: Drive, limits: Limits) -> Drive:
+    """Single poses that lie or look aside of where their neighbours on both sides would put them."""
+    ego = drive.ego
+    kept = np.flatnonzero(ego.valid)
+    if len(kept) < 3:
+        return drive
+    times_ns = ego.timestamps_ns[kept]
+    aside_m, aside_rad = _aside(ego, kept)
+    steps_ns = np.where(np.diff(kept) == 1, np.diff(times_ns), _NEIGHBOUR_NS + 1)  # none across what is refused already
+    near = np.maximum(steps_ns[:-1], steps_ns[1:]) <= _NEIGHBOUR_NS
+    excess = np.where(near, np.maximum(aside_m / limits.pose_aside_m, aside_rad / limits.pose_aside_rad), 0.0)
+    # The neighbours of a bad pose stand out half as much: the whole stretch around it goes.
+    for first, last in runs(excess > 1):
+        worst_m, worst_rad = float(aside_m[first : last + 1].max()), float(aside_rad[first : last + 1].max())
+        refused = Rejection(
+            "ego",
+            "pose_jump",
+            f"expected poses in line with their neighbours, got one {worst_m:.2f} m and {worst_rad:.3f} rad aside; the "
+            "span is not used",
+            (("aside_m", worst_m), ("aside_rad", worst_rad)),
+            int(times_ns[first]),
+            int(times_ns[last + 2]),
+        )
+        drive = refused_span(drive, refused)
+    return drive
+
+
+_NEIGHBOUR_NS = NS_PER_S // 4
+"""Poses further apart are not compared. Assumed: a vehicle does too much in between."""
+
+
+def _aside(
+    ego: EgoMotion, kept: Int64[np.ndarray, " n"]
+) -> tuple[Float64[np.ndarray, " inner"], Float64[np.ndarray, " inner"]]:
+    """Of each pose but the first and the last: metres and radians from the line between its neighbours."""
+    t = (ego.timestamps_ns[kept] - ego.timestamps_ns[kept[0]]) / NS_PER_S
+    place_m, rotation = ego.translation_m[kept], ego.rotation[kept]
+    share = ((t[1:-1] - t[:-2]) / (t[2:] - t[:-2]))[:, None]
+    aside_m = np.linalg.norm(place_m[1:-1] - (1 - share) * place_m[:-2] - share * place_m[2:], axis=1)
+    into = _turns(rotation[:-1], rotation[1:])
+    aside_rad = np.linalg.norm((1 - share) * into[:-1] - share * into[1:], axis=1)
+    return aside_m, aside_rad
+
+
+def _turns(one: Float64[np.ndarray, "n 3 3"], other: Float64[np.ndarray, "n 3 3"]) -> Float64[np.ndarray, "n 3"]:
+    """Axis times angle of the turn from one to the other, up to a right angle; for larger turns, less than it."""
+    turn = np.einsum("nji,njk->nik", one, other)
+    return 0.5 * np.stack(
+        [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1
+    )
 
 
 def _enough_left(drive: Drive, limits: Limits) -> Drive:

@@ -100,6 +100,19 @@ class Measurements:
         """How much of the turn source's offset is yaw rate; zero without a source."""
         return np.zeros(len(self.timestamps_ns)) if self.turn is None else self.turn.gain
 
+    def turning_known(self) -> Bool[np.ndarray, " n"]:
+        """Steps near which something says how the vehicle turns, or at which it stands."""
+        told = self.heading.there | self.standstill
+        if self.turn is not None:
+            told = told | self.turn.measured.there
+        if not told.any():
+            return told
+        times, heard = self.timestamps_ns, self.timestamps_ns[told]
+        after = heard[np.minimum(np.searchsorted(heard, times), len(heard) - 1)]
+        before = heard[np.maximum(np.searchsorted(heard, times, side="right") - 1, 0)]
+        nearest = np.minimum(np.abs(after - times), np.abs(times - before))
+        return nearest <= round(MAX_GAP_S * 1e9)
+
     def runs(self) -> list[Measurements]:
         """Stretches without a gap, in order."""
         breaks = np.flatnonzero(np.diff(self.timestamps_ns) > round(STEP_S * 1e9)) + 1

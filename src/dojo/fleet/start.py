@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex128, Float64
+from jaxtyping import Bool, Complex128, Float64
 
-from dojo.fleet.measurements import STEP_S, Measurements
+from dojo.fleet.measurements import MAX_GAP_S, STEP_S, Measurements
 
 # Assumed: long enough to tell the direction (0.01 rad from fixes good to 2 m), short enough for dead reckoning to hold.
 _WINDOW_M = 300.0
@@ -60,7 +60,7 @@ def find_start(run: Measurements) -> Start | None:
 def _dead_reckoned(run: Measurements) -> tuple[Float64[np.ndarray, " n"], Complex128[np.ndarray, " n"]]:
     """Yaw and position (east + i north) relative to the first step."""
     steps = np.arange(len(run.timestamps_ns), dtype=np.float64)
-    if run.turn is not None:
+    if run.turn is not None and not (run.heading.there.any() and _silent_for_long(run.turn.measured.there)):
         there = run.turn.measured.there
         rate = np.interp(steps, steps[there], run.turn.measured.value[there]) if there.any() else np.zeros(len(steps))
         yaw = np.concatenate([[0.0], np.cumsum(rate[:-1]) * STEP_S])
@@ -70,6 +70,12 @@ def _dead_reckoned(run: Measurements) -> tuple[Float64[np.ndarray, " n"], Comple
         yaw = heading - heading[0]
     moved = run.speed_mps[:-1] * STEP_S * np.exp(1j * 0.5 * (yaw[:-1] + yaw[1:]))
     return yaw, np.concatenate([[0.0 + 0.0j], np.cumsum(moved)])
+
+
+def _silent_for_long(there: Bool[np.ndarray, " n"]) -> bool:
+    """Whether a source says nothing for so long that its last word cannot stand for the silence."""
+    heard = np.flatnonzero(np.concatenate([[True], there, [True]]))
+    return float(np.diff(heard).max()) * STEP_S > MAX_GAP_S
 
 
 def _direction(

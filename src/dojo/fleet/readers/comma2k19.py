@@ -61,6 +61,7 @@ _GPS_EPOCH_S = 315_964_800  # 1980-01-06 as Unix time
 _WEEK_S = 604_800
 _LEAP_S = 18  # GPS ahead of UTC since 2017-01-01 (IERS Bulletin C 52); the data set is of 2018
 _STRAIGHT_RADPS, _CALIBRATION_MPS = 0.03, 5.0
+_MOUNTING_ASTRAY = 0.1  # Assumed: sideslip and bumps turn the way of a frame by far less than 0.1 rad
 _MARGIN_S = 10.0  # the log of a segment reaches a little beyond its frames
 _MIN_CALIBRATION_FRAMES = 40  # two seconds
 
@@ -279,7 +280,10 @@ def _mounting(
             f"{_CALIBRATION_MPS:g} m/s to calibrate the mounting, got {int(straight.sum())}; leave the segment out",
             {"frames": float(straight.sum())},
         )
-    forward, right, down = velocity_device[straight].mean(0)
+    # One wrong frame must not turn it: only those count that go nearly where most go.
+    going = velocity_device[straight] / velocity_device[straight, :1]
+    usual = (np.abs(going - np.median(going, axis=0)) < _MOUNTING_ASTRAY).all(1)
+    forward, right, down = velocity_device[straight][usual].mean(0)
     # Straight ahead is (cos yaw cos pitch, sin yaw, -cos yaw sin pitch) in forward, right, down of the device.
     pitch, yaw = float(np.arctan2(-down, forward)), float(np.arctan2(right, np.hypot(forward, down)))
     turn = Rigid.from_euler(0.0, pitch, yaw).rotation
@@ -331,8 +335,19 @@ def _telemetry(
                 f"processed_log/{name}: expected {_LOG_SERIES[name]} columns beside one column of times, got shapes "
                 f"{values.shape} and {times.shape}; copy the segment again",
             )
-        count = min(len(times), len(values))
-        kept, astray = _in_order(times[:count], arrays["global_pose/frame_times"])
+        count = len(times)
+        if len(values) != count:
+            refused.append(
+                Rejection(
+                    name,
+                    "inconsistent_recording",
+                    f"{name}: expected a time for each value, got {count} times and {len(values)} values; the series "
+                    "is left out; copy the segment again",
+                    (("times", float(count)), ("values", float(len(values)))),
+                )
+            )
+            return np.zeros(0, np.int64), values[:0]
+        kept, astray = _in_order(times, arrays["global_pose/frame_times"])
         if astray:
             refused.append(
                 Rejection(
@@ -343,7 +358,7 @@ def _telemetry(
                     (("samples", float(astray)),),
                 )
             )
-        return _ns(times[:count][kept], unix_ns), values[:count][kept]
+        return _ns(times[kept], unix_ns), values[kept]
 
     speed_ns, speed = series("CAN/speed")
     steering_ns, steering = series("CAN/steering_angle")
@@ -352,8 +367,10 @@ def _telemetry(
     gnss_ns, gnss = series("GNSS/live_gnss_ublox")
     # A receiver's bearing is its direction of travel, which means nothing while it stands.
     bearing = np.where(gnss[:, 2] > 1.0, np.radians(90.0 - gnss[:, 5]), np.nan)
-    rates = gyro[:, :3] @ ego_from_device.rotation.T
-    acceleration = force[:, :3] @ ego_from_device.rotation.T - np.array([0.0, 0.0, _STANDARD_GRAVITY_MPS2])
+    with np.errstate(invalid="ignore"):  # infinities become NaN, which counts as not measured
+        rates = gyro[:, :3] @ ego_from_device.rotation.T
+        pushed = force[:, :3] @ ego_from_device.rotation.T
+    acceleration = pushed - np.array([0.0, 0.0, _STANDARD_GRAVITY_MPS2])
     telemetry = Telemetry(
         speed_mps=Signal.measured(speed_ns, speed[:, 0].copy()),
         steering_wheel_angle_rad=Signal.measured(steering_ns, np.radians(steering[:, 0])),
@@ -372,12 +389,18 @@ def _telemetry(
 def _in_order(
     times_s: Float64[np.ndarray, " n"], frame_times_s: Float64[np.ndarray, " frames"]
 ) -> tuple[Bool[np.ndarray, " n"], int]:
-    """Samples to keep, each later than all before; and how many lie astray, beyond mere repetitions of a time."""
+    """Samples to keep, each later than all before; and how many lie astray, beyond mere repetitions of a time.
+
+    Where most lie astray nobody can say which times are right, and none is kept.
+    """
     low, high = frame_times_s[0] - _MARGIN_S, frame_times_s[-1] + _MARGIN_S
     near = (times_s >= low) & (times_s <= high)
     latest = np.maximum.accumulate(np.where(near, times_s, -np.inf))
     before = np.concatenate([[-np.inf], latest[:-1]])[: len(times_s)]
-    return near & (times_s > before), int((~near | (times_s < before)).sum())
+    astray = int((~near | (times_s < before)).sum())
+    if 2 * astray > len(times_s):
+        return np.zeros_like(near), len(times_s)
+    return near & (times_s > before), astray
 
 
 def _camera(recording: Recording, motion: Motion) -> Camera:

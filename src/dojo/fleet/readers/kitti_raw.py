@@ -26,6 +26,7 @@ from dojo.fleet.readers.pictures import check_pictures, read_pictures
 from dojo.fleet.readers.reader import Reading, Recording, drive_id_of, source_file
 from dojo.fleet.readers.stream import stream_of
 from dojo.geometry import Camera, Rigid
+from dojo.geometry.camera import FORWARD_EGO_FROM_CAMERA
 from dojo.geometry.place import ecef_from_geodetic, world_from_ecef
 from dojo.records import CameraStream, Drive, EgoMotion, Frame, Provenance, Rejection, Signal, Telemetry
 
@@ -38,6 +39,11 @@ CALIBRATIONS = ("calib_imu_to_velo.txt", "calib_velo_to_cam.txt", "calib_cam_to_
 # Assumed: the unit is above the rear axle (the figure shows it within a hand's breadth).
 IMU_HEIGHT_M, IMU_AHEAD_M = 0.93, 0.0
 WHEELBASE_M = 2.71
+# The same figure: camera 0 is 1.65 m above the road and 1.08 m ahead of the unit; it looks ahead. Assumed: how far the
+# calibration of a day may lie from the figure, sideways up to where the car ends.
+_CAMERA_AT_M, _CAMERA_ASTRAY_M, _CAMERA_ASTRAY_RAD = (1.08, 0.0, 1.65), (0.2, 0.8, 0.2), 0.1
+_RIG_M = 0.7  # figure 3: the outer cameras are 0.06 + 0.54 m apart
+_ROTATION_DIGITS = 1e-4  # the files have seven digits; a wrong one shows
 
 _FIELDS = 30
 _LATITUDE, _LONGITUDE, _ALTITUDE, _ROLL, _PITCH, _YAW = range(6)
@@ -97,7 +103,7 @@ class KittiRawReader:
             ),
             wheelbase_m=WHEELBASE_M,
             tags=("local_time", "non_commercial", "traffic_right"),
-            rejections=(*rejections, *refused_samples),
+            rejections=(*_gaps(folder), *rejections, *refused_samples),
         )
         return Reading((drive,), ())
 
@@ -125,6 +131,25 @@ def _pictures(camera_folder: Path) -> list[Path]:
     return sorted((camera_folder / "data").glob("*.png"))
 
 
+def _gaps(folder: Path) -> Iterator[Rejection]:
+    """Pictures and packets that the others of the drive show to be missing."""
+    numbers = {"oxts": _numbers_of(sorted((folder / "oxts" / "data").glob("*.txt")))}
+    numbers |= {camera: _numbers_of(_pictures(folder / camera)) for camera in CAMERAS.values()}
+    present = {name: set(found) for name, found in numbers.items() if found}
+    everything = set.union(*present.values())
+    for name, found in present.items():
+        missing = sorted(everything - found)
+        if missing:
+            shown = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
+            yield Rejection(
+                name,
+                "missing_frame",
+                f"{folder.name}/{name}: expected all frames that the drive's other folders hold, {len(missing)} are "
+                f"missing: {shown}; copy the drive again",
+                (("frames", float(len(missing))),),
+            )
+
+
 def _times_ns(path: Path, numbers: Sequence[int]) -> Int64[np.ndarray, " n"]:
     """Times of the numbered frames.
 
@@ -141,7 +166,7 @@ def _times_ns(path: Path, numbers: Sequence[int]) -> Int64[np.ndarray, " n"]:
             whole, _, fraction = line.partition(".")
             second = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
             times[place] = int(second.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise RecordingError(
                 "unreadable_file",
                 f"{path}, line {number + 1}: expected `YYYY-MM-DD hh:mm:ss.nnnnnnnnn`, got {line!r}; copy it again",
@@ -215,8 +240,14 @@ def _transform(path: Path) -> Rigid:
 
 
 def _orthonormal(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """The nearest rotation: the files have seven digits."""
-    left, _, right = np.linalg.svd(matrix)
+    """The nearest rotation.
+
+    Raises:
+        ValueError: it is not near.
+    """
+    left, stretch, right = np.linalg.svd(matrix)
+    if np.abs(stretch - 1).max() > _ROTATION_DIGITS or np.linalg.det(matrix) < 0:
+        raise ValueError(f"its matrix is no rotation, but stretches by {', '.join(f'{s:.6f}' for s in stretch)}")
     return left @ right
 
 
@@ -231,18 +262,30 @@ def _mounting(day: Path) -> tuple[Rigid, Rigid]:
         raise RecordingError("unreadable_file", f"{path}: expected R_rect_00, {error}; copy it again") from error
     left_m = float(lidar_from_imu.translation_m[1])
     ego_from_imu = Rigid(np.eye(3), np.array([IMU_AHEAD_M, left_m, IMU_HEIGHT_M]))
-    return ego_from_imu, (rectified @ camera_from_lidar @ lidar_from_imu).inverse()
+    imu_from_camera_0 = (rectified @ camera_from_lidar @ lidar_from_imu).inverse()
+    _require_mounted(day, ego_from_imu @ imu_from_camera_0)
+    return ego_from_imu, imu_from_camera_0
+
+
+def _require_mounted(day: Path, ego_from_camera_0: Rigid) -> None:
+    """Refuse calibrations that put the camera where the car has none."""
+    place_m = ego_from_camera_0.translation_m
+    turned = FORWARD_EGO_FROM_CAMERA.T @ ego_from_camera_0.rotation
+    turned_rad = float(np.arccos(np.clip((np.trace(turned) - 1) / 2, -1.0, 1.0)))
+    if (np.abs(place_m - _CAMERA_AT_M) > _CAMERA_ASTRAY_M).any() or turned_rad > _CAMERA_ASTRAY_RAD:
+        raise RecordingError(
+            "inconsistent_recording",
+            f"{day}: expected calibrations that put camera 0 near {_CAMERA_AT_M} m, looking ahead, got "
+            f"({', '.join(f'{value:.2f}' for value in place_m)}) m, {turned_rad:.2f} rad away; copy them again",
+            {"turned_rad": turned_rad},
+        )
 
 
 def _stream(name: str, folder: Path, day: Path, ego_from_camera_0: Rigid) -> tuple[CameraStream, tuple[Rejection, ...]]:
     paths = _pictures(folder)
     times_ns = _times_ns(folder / "timestamps.txt", _numbers_of(paths))
     checked = check_pictures(paths)
-    key = f"P_rect_{folder.name[-2:]}"
-    projection = _calibration(day / CALIBRATIONS[2]).get(key, np.zeros(0))
-    if projection.shape != (12,):
-        raise RecordingError("unreadable_file", f"{day / CALIBRATIONS[2]}: expected 12 numbers of {key}; copy it again")
-    matrix = projection.reshape(3, 4)
+    matrix = _projection(day / CALIBRATIONS[2], folder.name[-2:], (checked.width_px, checked.height_px))
     # P = K [1 | t], with t the place of camera 0 seen from this one.
     camera_from_camera_0 = Rigid(np.eye(3), np.linalg.solve(matrix[:, :3], matrix[:, 3]))
     camera = Camera(
@@ -253,6 +296,34 @@ def _stream(name: str, folder: Path, day: Path, ego_from_camera_0: Rigid) -> tup
         ego_from_camera_0 @ camera_from_camera_0.inverse(),
     )
     return stream_of(name, folder.name, camera, checked, times_ns)
+
+
+def _projection(path: Path, number: str, size_px: tuple[int, int]) -> Float64[np.ndarray, "3 4"]:
+    """The projection of a rectified camera; what the file says twice must agree.
+
+    Raises:
+        RecordingError: gate `unreadable_file`.
+    """
+    found = _calibration(path)
+    keys = "P_rect_00", f"P_rect_{number}", f"S_rect_{number}"
+    projections, size = [found.get(key, np.zeros(0)) for key in keys[:2]], found.get(keys[2], np.zeros(0))
+    if any(projection.shape != (12,) for projection in projections) or size.shape != (2,):
+        raise RecordingError(
+            "unreadable_file",
+            f"{path}: expected 12 numbers each of {keys[0]} and {keys[1]}, 2 of {keys[2]}; copy it again",
+        )
+    first, own = (projection.reshape(3, 4) for projection in projections)
+    faults = [] if np.allclose(first[:, :3], own[:, :3]) else [f"{keys[0]} and {keys[1]} hold different cameras"]
+    faults += [] if own[0, 0] == own[1, 1] > 0 else [f"{keys[1]} has focal lengths {own[0, 0]:g} and {own[1, 1]:g}"]
+    if (int(size[0]) & ~1, int(size[1]) & ~1) != size_px:  # pictures lose an odd last row or column
+        faults.append(f"{keys[2]} says {size[0]:g} x {size[1]:g}, pictures have {size_px[0]} x {size_px[1]}")
+    if np.abs(np.linalg.solve(own[:, :3], own[:, 3]) if not faults else 0.0).max() > _RIG_M:
+        faults.append(f"{keys[1]} puts the camera more than {_RIG_M} m from camera 0")
+    if faults:
+        raise RecordingError(
+            "inconsistent_recording", f"{path}: expected one rectified camera, got: {'; '.join(faults)}; copy it again"
+        )
+    return own
 
 
 def _ego(packets: Float64[np.ndarray, "n 30"], times_ns: Int64[np.ndarray, " n"], ego_from_imu: Rigid) -> EgoMotion:

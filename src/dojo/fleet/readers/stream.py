@@ -62,15 +62,19 @@ def stream_of(
         )
         for fault in checked.faults
     ]
+    intact = checked.intact
     if frames < len(times_ns):
+        if checked.timestamps_ns is None:  # a raw stream may be cut within a picture, and nothing in it would show
+            intact = intact & (np.arange(frames) < frames - 1)
+        first_lost = int(np.flatnonzero(intact)[-1]) + 1 if intact.any() else 0
         rejections.append(
             Rejection(
                 where,
                 "truncated_file",
-                f"{where}: expected {len(times_ns)} frames, got {frames}; the time after them is not used",
+                f"{where}: expected {len(times_ns)} frames, got {frames}; what follows the last whole one is not used",
                 (("frames", float(frames)), ("frame_times", float(len(times_ns)))),
-                int(times_ns[frames]),
+                int(times_ns[first_lost]),
                 int(times_ns[-1]),
             )
         )
-    return CameraStream(name, camera, times_ns[:frames].copy(), checked.intact), tuple(rejections)
+    return CameraStream(name, camera, times_ns[:frames].copy(), intact), tuple(rejections)

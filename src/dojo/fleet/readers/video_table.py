@@ -11,7 +11,7 @@ Not here: what the description may say (`video_table_file.py`), reading columns 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +94,22 @@ class VideoTableReader:
         Raises:
             RecordingError: gate `unknown_camera` or `changed_file`.
         """
-        source = _description(recording).cameras.get(camera_name)
+        described = _description(recording)
+        source = described.cameras.get(camera_name)
         stream = next((stream for stream in drive.cameras if stream.name == camera_name), None)
         if source is None or stream is None:
             names = ", ".join(stream.name for stream in drive.cameras)
             raise RecordingError("unknown_camera", f"drive {drive.drive_id}: no camera {camera_name!r}, it has {names}")
         if source.is_video:
             return read_frames(source.path, stream.timestamps_ns, stream.valid)
-        return read_pictures(_pictures(source), stream.timestamps_ns, stream.valid)
+        paths = _placed(camera_name, source, described).paths
+        if len(paths) != len(stream.valid):
+            raise RecordingError(
+                "changed_file",
+                f"{recording.label}: expected {len(stream.valid)} pictures as when read, got {len(paths)}; ingest it "
+                "again",
+            )
+        return read_pictures(paths, stream.timestamps_ns, stream.valid)
 
 
 def _belongs_elsewhere(path: Path) -> bool:
@@ -274,14 +282,78 @@ def _signal(
 
 
 def _stream(name: str, source: CameraSource, described: Description) -> tuple[CameraStream, tuple[Rejection, ...]]:
-    checked = check_video(source.path) if source.is_video else check_pictures(_pictures(source))
-    times_ns = checked.timestamps_ns
-    if source.times != PTS:
-        _, clocks, _ = _tables(replace(described, tables={source.times: described.tables[source.times]}))
-        times_ns = clocks[source.times]
+    where, missing = source.path.name, tuple[Rejection, ...]()
+    if source.is_video:
+        checked = check_video(source.path)
+        times_ns = checked.timestamps_ns if source.times == PTS else _clock(source, described)[0]
+    else:
+        placed = _placed(name, source, described)
+        checked, times_ns, missing = check_pictures(placed.paths), placed.times_ns, placed.missing
     if times_ns is None:
         raise RecordingError(
             "columns",
-            f"cameras.{name}: expected a clock in {source.path.name}, a raw stream has none; name a table in `times`",
+            f"cameras.{name}: expected a clock in {where}, a raw stream has none; name a table in `times`",
         )
-    return stream_of(name, source.path.name, source.camera, checked, times_ns + round(source.offset_s * 1e9))
+    stream, refused = stream_of(name, where, source.camera, checked, times_ns + round(source.offset_s * 1e9))
+    return stream, (*missing, *refused)
+
+
+def _clock(source: CameraSource, described: Description) -> tuple[Int64[np.ndarray, " n"], list[str] | None]:
+    """The times that a table gives the camera's frames, and the names of their files where it has those.
+
+    Raises:
+        RecordingError: gate `columns`, or one of the table's.
+    """
+    tables, clocks, kept = _tables(replace(described, tables={source.times: described.tables[source.times]}))
+    if source.names is None:
+        return clocks[source.times], None
+    try:
+        names = column(tables[source.times], source.names)[kept[source.times]]
+    except (KeyError, IndexError) as error:
+        raise _columns_error("cameras", [f"names: {error.args[0]}"]) from error
+    # Logs often hold a path of the machine that wrote them, with either kind of slash.
+    return clocks[source.times], [str(name).strip().replace("\\", "/").rpartition("/")[2] for name in names]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Pictures with the times at which they were taken, and what is not there."""
+
+    paths: list[Path]
+    times_ns: Int64[np.ndarray, " n"]
+    missing: tuple[Rejection, ...]
+
+
+def _placed(camera: str, source: CameraSource, described: Description) -> _Placed:
+    """Every picture with its row of the table: by the name of its file, or, where all are there, by their order.
+
+    Raises:
+        RecordingError: gate `missing_frame` where which picture belongs to which row cannot be told.
+    """
+    paths = _pictures(source)
+    times_ns, names = _clock(source, described)
+    if names is None:
+        if len(paths) != len(times_ns):
+            raise RecordingError(
+                "missing_frame",
+                f"cameras.{camera}: expected a picture for each of {len(times_ns)} rows of {source.times!r}, got "
+                f"{len(paths)}; which is which cannot be told: copy the missing ones, or name the column that holds "
+                "the names of their files with `names`",
+                {"rows": float(len(times_ns)), "pictures": float(len(paths))},
+            )
+        return _Placed(paths, times_ns, ())
+    by_name = {path.name: path for path in paths}
+    rows = [row for row, name in enumerate(names) if name in by_name]
+    missing, strangers = len(names) - len(rows), len(set(by_name) - set(names))
+    told = Rejection(
+        source.path.name,
+        "missing_frame",
+        f"cameras.{camera}: expected a picture for each of {len(names)} names in column {source.names!r} and a name "
+        f"for each picture, {missing} pictures and {strangers} names are missing; those are left out",
+        (("pictures", float(missing)), ("names", float(strangers))),
+    )
+    return _Placed(
+        [by_name[names[row]] for row in rows],
+        times_ns[rows],
+        (told,) if missing or strangers else (),
+    )

@@ -40,9 +40,10 @@ The file (`docs/extend/reader.md` explains it by an example)::
     centre_px = [639.5, 359.5]            # optional: column, row; without it, the middle
     distortion = [0, 0, 0, 0, 0]          # optional: Brown-Conrady k1, k2, p1, p2, k3
     position_m = [1.5, 0.0, 1.3]          # forward, left, up of the point on the ground below the rear axle
-    roll_deg = 0.0                        # optional: turned from straight ahead, pitch positive down, yaw positive left
-    pitch_deg = 0.0
-    yaw_deg = 0.0
+    pitch_deg = 0.0                       # how far it looks down from level
+    roll_deg = 0.0                        # optional: turned to the right about its axis
+    yaw_deg = 0.0                         # optional: turned to the left from straight ahead
+    # pictures only, optional: names = "file" (column of the `times` table with the name of each picture's file)
 
 Not here: reading what it points to (`video_table.py`).
 """
@@ -114,7 +115,7 @@ _TOP_KEYS = {
 }
 _TABLE_KEYS = {"file", "time", "time_unit", "offset_s", "where"}
 _CAMERA_KEYS = {
-    *("video", "pictures", "times", "offset_s", "width", "height", "focal_px", "centre_px", "distortion"),
+    *("video", "pictures", "names", "times", "offset_s", "width", "height", "focal_px", "centre_px", "distortion"),
     *("position_m", "roll_deg", "pitch_deg", "yaw_deg"),
 }
 
@@ -145,11 +146,12 @@ class SignalSource:
 
 @dataclass(frozen=True)
 class CameraSource:
-    """Where a camera's frames come from; `times` is `pts` or the name of a table."""
+    """Where a camera's frames come from; `times` is `pts` or the name of a table, `names` its column of file names."""
 
     path: Path
     is_video: bool
     times: str
+    names: str | None
     offset_s: float
     camera: Camera
 
@@ -376,7 +378,12 @@ def _camera(base: Path, faults: _Faults, table: Mapping[str, object], tables: se
     centre = faults.numbers(table, "centre_px", 2, [(width - 1) / 2, (height - 1) / 2])
     position = faults.numbers(table, "position_m", 3, None)
     distortion = faults.numbers(table, "distortion", 5, [0.0] * 5)
-    turned = [math.radians(faults.number(table, key, 0.0)) for key in ("roll_deg", "pitch_deg", "yaw_deg")]
+    # A cut file would lack its last line, and a degree of pitch is a lane at a hundred metres: it is never guessed.
+    defaults = (("roll_deg", 0.0), ("pitch_deg", None), ("yaw_deg", 0.0))
+    turned = [math.radians(faults.number(table, key, default)) for key, default in defaults]
+    names = faults.text(table, "names") if "names" in table else None
+    if names is not None and is_video:
+        faults.add("names goes with pictures: a video has no file names")
     try:
         mounted = Camera.mounted(
             width,
@@ -393,4 +400,4 @@ def _camera(base: Path, faults: _Faults, table: Mapping[str, object], tables: se
     except RecordError as error:
         faults.add(str(error))
         return None
-    return CameraSource(path, is_video, times or PTS, faults.number(table, "offset_s", 0.0), camera)
+    return CameraSource(path, is_video, times or PTS, names, faults.number(table, "offset_s", 0.0), camera)
