@@ -11,7 +11,7 @@ from dojo.geometry import MODEL_VIEW
 from dojo.records import SIGHT_RANGES_M
 from dojo.train.loss import LossConfig, bend_loss, crossings, plan_losses, sight_loss, usual_spread_m
 
-NO_EXTRAS = LossConfig(others=0.0, distance=0.0, driven=0.0)
+NO_EXTRAS = LossConfig(others=0.0, distance=0.0, middle=0.0)
 
 
 def case(hypotheses: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -36,9 +36,20 @@ def test_an_error_of_one_usual_spread_costs_one() -> None:
 def test_the_nearest_over_the_whole_path_wins_although_another_ends_nearer() -> None:
     position, log_scale, logits, target, valid = case()
     position[0, 0, 0, -1] = 2.0 * usual_spread_m(torch.device("cpu"))[-1]  # good all along, wrong at the very end
-    position[0, 0, 1, :-1] = usual_spread_m(torch.device("cpu"))[:-1]  # wrong all along, right at the end
-    logits[0, 0, 0] = 5.0
-    assert plan_losses(position, log_scale, logits, target, valid, NO_EXTRAS)[1].item() < 0.01
+    position[0, 0, 1, :-1] = 2.0 * usual_spread_m(torch.device("cpu"))[:-1]  # wrong all along, right at the end
+    plan, _ = plan_losses(position, log_scale, logits, target, valid, NO_EXTRAS)
+    assert plan.item() == pytest.approx(2.0 / 33)
+
+
+def test_the_choice_learns_how_much_nearer_one_is_than_another() -> None:
+    position, log_scale, logits, target, valid = case()
+    position[:, :, 1] = 3.0 * usual_spread_m(torch.device("cpu"))
+    right = torch.tensor([3.0, 0.0]).expand_as(logits)
+    costs = [
+        plan_losses(position, log_scale, right + torch.tensor([shift, 0.0]), target, valid, NO_EXTRAS)[1].item()
+        for shift in (-1.0, 0.0, 1.0)
+    ]
+    assert min(costs) == costs[1]
 
 
 def test_what_is_not_valid_does_not_count() -> None:
@@ -63,12 +74,11 @@ def test_the_losers_learn_a_little() -> None:
     assert position.grad[:, :, 1].abs().sum() > 0
 
 
-def test_the_most_probable_learns_even_where_another_won() -> None:
+def test_the_first_learns_even_where_another_won() -> None:
     position, log_scale, logits, target, valid = case()
-    position[:, :, 1] = 2 * usual_spread_m(torch.device("cpu"))
-    logits[..., 1] = 3.0
-    driven = dataclasses.replace(NO_EXTRAS, driven=0.5)
-    assert plan_losses(position, log_scale, logits, target, valid, driven)[0].item() == pytest.approx(0.5 * 2.0)
+    position[:, :, 0] = 2 * usual_spread_m(torch.device("cpu"))
+    middle = dataclasses.replace(NO_EXTRAS, middle=0.5)
+    assert plan_losses(position, log_scale, logits, target, valid, middle)[0].item() == pytest.approx(0.5 * 2.0)
 
 
 def test_all_hypotheses_learn_alike_at_first_and_the_losers_hardly_later() -> None:
@@ -97,8 +107,7 @@ def test_what_the_loss_says_is_what_it_descends() -> None:
     torch.manual_seed(0)
     position, log_scale, logits, target, valid = (tensor.double() for tensor in case())
     position, log_scale = position + torch.randn_like(position), log_scale + 0.3 * torch.randn_like(log_scale)
-    position[:, :, 1] += 3.0  # far from a tie, where the winner would change,
-    logits = logits + torch.tensor([0.0, 1.0])  # or the most probable
+    position[:, :, 1] += 3.0  # far from a tie, where the winner would change
     given = [tensor.requires_grad_() for tensor in (position, log_scale, logits)]
     valid = valid.bool()
     valid[..., 30:] = False
