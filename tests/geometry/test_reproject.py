@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dojo.errors import ConfigError
 from dojo.geometry import MODEL_VIEW, Camera
-from dojo.geometry.reproject import Reprojector, displaced, unseen
+from dojo.geometry.reproject import Reprojector, displaced, never_seen, on_both_sides, unseen
 
 
 def ground_points(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -151,6 +151,15 @@ def test_what_the_lens_did_not_see_stays_unseen_from_elsewhere() -> None:
     told = unseen(MODEL_VIEW, other, blank)
     assert told[60, 50 + 6]
     assert not told[60, 50 + 12 :].any()
+
+
+def test_a_narrow_lens_leaves_the_edges_of_a_wide_view_black() -> None:
+    narrow = Camera.mounted(300, 256, 455.0, position_m=(1.5, 0.0, 1.3))
+    blank = never_seen(narrow, MODEL_VIEW)
+    assert blank[60, :53].all()
+    assert not blank[20:100, 53:203].any()
+    assert not never_seen(MODEL_VIEW, MODEL_VIEW).any()
+    np.testing.assert_array_equal(on_both_sides(blank), on_both_sides(blank)[:, ::-1])
 
 
 def test_pixels_can_be_hidden_whether_seen_or_not() -> None:

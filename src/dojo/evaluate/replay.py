@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from dojo.errors import EvaluationError
 from dojo.geometry import MODEL_VIEW, Camera, Resampler
-from dojo.geometry.reproject import MAX_OFFSET_M, Reprojector, displaced
+from dojo.geometry.reproject import MAX_OFFSET_M, Reprojector, displaced, never_seen, on_both_sides, unseen
 from dojo.geometry.rigid import yaw_of
 from dojo.records import Drive, EgoMotion, Frame
 
@@ -119,6 +119,7 @@ class RecordedLine:
         self.drive_id, self.camera = drive.drive_id, camera
         self.view: Camera = stream.camera.level_view(MODEL_VIEW)
         self.stored: Camera = stream.camera
+        self.recorded: Camera = stream.recorded_camera or stream.camera
         self.frames: Int64[np.ndarray, " n"] = np.flatnonzero(known)
         """Indices of the stored frames whose pose is known; everything below is in their order."""
         self.timestamps_ns: Int64[np.ndarray, " n"] = stream.timestamps_ns[known]
@@ -186,6 +187,8 @@ class ReplayCamera:
     def __init__(self, line: RecordedLine, source: Frames) -> None:
         self._line = line
         self._source = source
+        self._blank = never_seen(line.recorded, line.view)
+        self._unseen_at_rest = unseen(line.view, line.view, self._blank)
         self._resampler = None if _same_view(line.stored, line.view) else Resampler(line.stored, line.view)
 
     def recorded(self, number: int) -> Frame:
@@ -195,13 +198,14 @@ class ReplayCamera:
         return frame if self._resampler is None else _through(self._resampler, frame)
 
     def picture(self, place: Place) -> Frame:
-        """The model's view from a place.
+        """The model's view from a place; what was not recorded is hidden on both sides, as training hides it.
 
         Raises:
             ConfigError: the place is further to the side than a picture can be carried.
         """
         other = displaced(self._line.view, place.lateral_m, place.yaw_rad, place.forward_m)
-        return _through(Reprojector(self._line.view, other), self.recorded(place.frame))
+        lost = unseen(self._line.view, other, self._blank) & ~self._unseen_at_rest
+        return _through(Reprojector(self._line.view, other, on_both_sides(lost)), self.recorded(place.frame))
 
 
 def _same_view(stored: Camera, view: Camera) -> bool:

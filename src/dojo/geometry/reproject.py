@@ -117,6 +117,17 @@ def unseen(
     return cv2.dilate(outside.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
 
 
+def never_seen(recorded: Camera, view: Camera) -> Bool[np.ndarray, "half_rows half_columns"]:
+    """Chroma pixels of a view, at the same place, that are black because the recording camera did not see that far."""
+    columns, rows = recorded.sampling_map(chroma_camera(view))
+    return (columns < 0) | (columns > recorded.width_px - 1) | (rows < 0) | (rows > recorded.height_px - 1)
+
+
+def on_both_sides(pixels: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows columns"]:
+    """Pixels and their mirror image: hidden so, edges do not tell to which side a picture was carried."""
+    return pixels | pixels[:, ::-1]
+
+
 def _sampling_map(
     recorded: Camera, other: Camera
 ) -> tuple[Float32[np.ndarray, "rows columns"], Float32[np.ndarray, "rows columns"]]:

@@ -23,8 +23,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from dojo.errors import ConfigError, RecordError
 from dojo.geometry import MODEL_VIEW, Camera, Resampler
-from dojo.geometry.reproject import Reprojector
-from dojo.geometry.resample import chroma_camera
+from dojo.geometry.reproject import Reprojector, never_seen
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
 from dojo.load.order import Order
 from dojo.load.pack import pack
@@ -287,8 +286,7 @@ class _Views:
         recorded = self._recorded.get((drive_id, camera))
         if recorded is None:
             return None
-        columns, rows = recorded.sampling_map(chroma_camera(self._cameras[drive_id, camera]))
-        blank = (columns < 0) | (columns > recorded.width_px - 1) | (rows < 0) | (rows > recorded.height_px - 1)
+        blank = never_seen(recorded, self._cameras[drive_id, camera])
         return blank if blank.any() else None
 
     def height_m(self, clip: Clip) -> float:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float64
 
 from dojo.errors import ConfigError
 from dojo.geometry import Camera
-from dojo.geometry.reproject import MAX_OFFSET_M, Reprojector, displaced, unseen
+from dojo.geometry.reproject import MAX_OFFSET_M, Reprojector, displaced, on_both_sides, unseen
 from dojo.load.order import random_units
 from dojo.records import TRAJECTORY_TIMES_S, Clip
 
@@ -274,11 +274,6 @@ class Recover:
             # Undisplaced clips hide as much as displaced ones, or black edges would tell that there is a way back.
             veil = draw(replace(config, share=1.0), clip, self._seed, "veil", *key)
             veiled = displaced(camera, veil.lateral_m, veil.yaw_rad)
-            hidden = _on_both_sides(unseen(camera, other, blank) | unseen(camera, veiled, blank))
+            hidden = on_both_sides(unseen(camera, other, blank) | unseen(camera, veiled, blank))
         changed = clip if offset == Offset(0.0, 0.0) else recovering(clip, offset, config)
         return changed, Reprojector(camera, other, hidden)
-
-
-def _on_both_sides(pixels: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows columns"]:
-    """Pixels and their mirror image."""
-    return pixels | pixels[:, ::-1]
