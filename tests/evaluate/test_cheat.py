@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +16,9 @@ from dojo.evaluate.cheat import (
     nowhere,
     without_road,
 )
-from dojo.records import TRAJECTORY_TIMES_S, Batch, Estimate, Frame
+from dojo.geometry import MODEL_VIEW
+from dojo.load import RecoverConfig, beside
+from dojo.records import TRAJECTORY_TIMES_S, Batch, Clip, Estimate, Frame
 
 RNG = np.random.default_rng(0)
 COUNT, WIDTH = 400, 32
@@ -146,3 +149,63 @@ def test_nowhere_shows_the_same_flat_picture_everywhere() -> None:
     np.testing.assert_array_equal(shown.frames[0, 0], shown.frames[0, 0][:, :, ::-1])
     assert shown.frames[0, 0, 0, 47, 0] != shown.frames[0, 0, 0, 48, 0], "ground below, sky above"
     assert shown.speed_now_mps is batch.speed_now_mps
+
+
+class Skies:
+    """Smooth pictures, different for each drive and frame; what they show goes with no offset."""
+
+    def frames(self, drive_id: str, camera: str, indices: np.ndarray) -> list[Frame]:
+        made = []
+        for index in indices:
+            random = np.random.default_rng([int(drive_id), int(index)])
+            y = cv2.resize(random.integers(60, 200, (9, 17), dtype=np.uint8), (512, 256), interpolation=cv2.INTER_CUBIC)
+            made.append(Frame(int(index), y, y[::2, ::2].copy(), y[1::2, 1::2].copy()))
+        return made
+
+
+def clip_of(number: int) -> Clip:
+    ahead = np.zeros((1, 33, 3), np.float32)
+    ahead[0, :, 0] = 12 * TRAJECTORY_TIMES_S
+    return Clip(
+        clip_id=str(number),
+        drive_id=str(number // 10),
+        vehicle_id="v",
+        camera="front",
+        split="train",
+        tags=(),
+        tiles=(),
+        weight=1.0,
+        frame_indices=np.array([2, 3]) + 7 * number,
+        anchor_timestamps_ns=np.array([number]),
+        position_m=ahead,
+        yaw_rad=np.zeros((1, 33), np.float32),
+        speed_mps=np.full((1, 33), 12.0, np.float32),
+        valid=np.ones((1, 33), np.bool_),
+        curvature_per_m=np.zeros(1, np.float32),
+        acceleration_mps2=np.zeros(1, np.float32),
+        action_valid=np.ones(1, np.bool_),
+        ego_rates=np.array([[12, 0, 0, 0, 0, 0]], np.float32),
+        desire=np.zeros(1, np.int64),
+    )
+
+
+def explained_by_pixels(disguised: bool) -> tuple[Estimate, Estimate]:
+    """What a probe finds in the pixels themselves of displaced pictures without a road: the worst any policy could."""
+    clips = [clip_of(number) for number in range(200)]
+    cameras = {(clip.drive_id, "front"): MODEL_VIEW for clip in clips}
+    config = RecoverConfig(share=1.0, disguised=disguised)
+    feature, offset = [], []
+    for batch, offsets in beside(clips, cameras, WithoutRoad(Skies()), config, 0, 20, workers=0):
+        offset += [(each.lateral_m, each.yaw_rad) for each in offsets]
+        feature += [cv2.resize(shown[1, 0], (32, 16), interpolation=cv2.INTER_AREA).ravel() for shown in batch.frames]
+    drive = np.array([int(clip.drive_id) for clip in clips])
+    found = [explained_variance(np.array(feature, np.float64), np.array(offset)[:, axis], drive) for axis in range(2)]
+    return found[0], found[1]
+
+
+def test_edges_give_the_offset_away_and_the_disguise_hides_it() -> None:
+    bare, disguised = explained_by_pixels(False), explained_by_pixels(True)
+    # Black triangles at the foot of the picture name the lateral offset almost exactly.
+    assert bare[0].value > 0.8
+    assert bare[1].value > 0.5
+    assert max(found.value for found in disguised) < 0.1
