@@ -27,6 +27,15 @@ from dojo.recipes.train import TrainRun
 from dojo.world.fleet import FleetConfig
 
 
+def _fleet() -> FleetConfig:
+    """Many short drives: what a small policy learns of roads it has not seen depends on how many it has seen.
+
+    Five frames a second are all that the policy looks at. After 3,000 steps of 32 anchors, its lateral error at 3 s on
+    held-out roads was 0.68 of that of constant turn rate with 192 drives of 20 s, 0.78 with 96 drives of 40 s.
+    """
+    return FleetConfig(regions=24, drives_per_vehicle=8, seconds_per_drive=20.0, fps=5.0)
+
+
 @dataclass(frozen=True)
 class DemoRun:
     """The whole road on a simulated fleet.
@@ -40,8 +49,8 @@ class DemoRun:
     """
 
     out: Path = Path("runs/demo")
-    fleet: FleetConfig = field(default_factory=lambda: FleetConfig(seconds_per_drive=40.0))
-    curate: CurateConfig = field(default_factory=CurateConfig)
+    fleet: FleetConfig = field(default_factory=_fleet)
+    curate: CurateConfig = field(default_factory=lambda: CurateConfig(anchors_per_clip=2))
     train: TrainRun = field(default_factory=train.tiny)
     videos_of_each: int = 2
 
