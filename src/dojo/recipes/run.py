@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from rich.console import RenderableType
+from rich.table import Table
 
 import dojo
 from dojo.errors import ConfigError
@@ -31,6 +32,20 @@ class Outcome:
 
     facts: dict[str, Any]
     table: RenderableType
+
+    @staticmethod
+    def listing(title: str, facts: dict[str, Any]) -> Outcome:
+        """Facts whose table is the list of them, one a line."""
+        table = Table("what", "how much", title=title, title_justify="left")
+        for name, value in facts.items():
+            table.add_row(name, _in_words(value))
+        return Outcome(facts, table)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

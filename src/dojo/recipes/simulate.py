@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from dojo.recipes.run import Outcome
 from dojo.world.fleet import FleetConfig, simulate_fleet
@@ -56,7 +55,4 @@ def run(config: SimulateRun, console: Console) -> Outcome:
         "weather": dict(Counter(drive.weather for drive in drives)),
         "seconds": round(time.monotonic() - started, 1),
     }
-    table = Table("what", "how much", title="simulated fleet", title_justify="left")
-    for name, value in facts.items():
-        table.add_row(name, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value))
-    return Outcome(facts, table)
+    return Outcome.listing("simulated fleet", facts)

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from pydantic import TypeAdapter
 from rich.console import Console
-from rich.table import Table
 
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
@@ -181,9 +180,4 @@ def run(config: TrainRun, console: Console) -> Outcome:
         "checkpoint_sha256": result.sha256,
         "device": str(device),
     }
-    table = Table("what", "how much", title="training", title_justify="left")
-    for name, value in facts.items():
-        table.add_row(
-            name, ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        )
-    return Outcome(facts, table)
+    return Outcome.listing("training", facts)
