@@ -3,9 +3,9 @@
 from dojo.load.augment import NO_AUGMENT, AugmentConfig
 from dojo.load.loader import LoadConfig, Loader, LoaderState, beside, in_order
 from dojo.load.order import Order
-from dojo.load.pack import mirror, pack, unpack
 from dojo.load.recover import NO_RECOVER, Offset, RecoverConfig
 from dojo.load.source import Cameras, FrameSource, cameras_of, recorded_cameras_of
+from dojo.records.pack import mirror, pack, unpack
 
 __all__ = [
     "NO_AUGMENT",

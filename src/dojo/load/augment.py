@@ -16,8 +16,8 @@ from jaxtyping import Int8, UInt8
 
 from dojo.errors import ConfigError
 from dojo.load.order import random_bits, random_units
-from dojo.load.pack import mirror
 from dojo.records import DESIRES, Clip
+from dojo.records.pack import mirror
 
 
 def _other_side(name: str) -> str:

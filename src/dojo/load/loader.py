@@ -26,10 +26,10 @@ from dojo.geometry import MODEL_VIEW, Camera, Resampler
 from dojo.geometry.reproject import Reprojector, never_seen
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
 from dojo.load.order import Order
-from dojo.load.pack import pack
 from dojo.load.recover import NO_RECOVER, Offset, Recover, RecoverConfig
 from dojo.load.source import Cameras, FrameSource
 from dojo.records import DESIRES, Batch, Clip, Frame
+from dojo.records.pack import pack
 
 Work = TypeVar("Work")
 Made = TypeVar("Made")

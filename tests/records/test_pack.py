@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dojo.errors import RecordError
-from dojo.load import mirror, pack, unpack
 from dojo.records import Frame
+from dojo.records.pack import mirror, pack, unpack
 
 FEW = settings(max_examples=25, deadline=None)
 halves = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))

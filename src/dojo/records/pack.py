@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dojo.errors import RecordError
-from dojo.records import Frame
+from dojo.records.video import Frame
 
 PHASES = ((0, 0), (1, 0), (0, 1), (1, 1))
 """(row, column) parity of the luma pixels in channels 0 to 3. Source: openpilot selfdrive/modeld (loadyuv)."""
