@@ -37,7 +37,7 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     write_record(tmp_path, written)
     assert read_record(tmp_path / "run.json") == written
     assert written.config == {"out": str(tmp_path / "run"), "steps": 3}
-    assert list(written.versions)[0] == "torch"
+    assert next(iter(written.versions)) == "torch"
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
