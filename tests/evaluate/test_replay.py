@@ -13,12 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dojo.errors import EvaluationError
-from dojo.evaluate.replay import Place, Pose, RecordedLine, ReplayCamera
+from dojo.errors import ConfigError, EvaluationError
+from dojo.evaluate.replay import Place, RecordedLine, Replay, ReplayCamera, ReplayState
+from dojo.evaluate.simulator import Simulator
 from dojo.geometry import MODEL_VIEW
 from dojo.geometry.reproject import Reprojector, displaced
 from dojo.geometry.rigid import Rigid
-from dojo.records import CameraStream, Drive, EgoMotion, Frame, Provenance, Telemetry
+from dojo.records import (
+    CENTRE_AHEAD_M,
+    CameraStream,
+    Disturbance,
+    Drive,
+    EgoMotion,
+    EgoState,
+    Frame,
+    Provenance,
+    Scenario,
+    Telemetry,
+)
 
 HALF_S = 500_000_000
 
@@ -68,6 +80,21 @@ class Textures:
         return made
 
 
+def ego_beside(
+    line: RecordedLine, number: int, forward_m: float = 0.0, left_m: float = 0.0, yaw_rad: float = 0.0, mps: float = 9.0
+) -> EgoState:
+    """An ego relative to the recorded vehicle at one of its frames."""
+    east, north, yaw = line.poses[number]
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    x, y = east + cosine * forward_m - sine * left_m, north + sine * forward_m + cosine * left_m
+    return EgoState(0.0, float(x), float(y), float(yaw) + yaw_rad, mps)
+
+
+def placed(line: RecordedLine, ego: EgoState, since: int) -> Place:
+    time_ns = int(line.timestamps_ns[since])
+    return line.place(ego, time_ns, time_ns)
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     number=st.integers(20, 200),
@@ -76,60 +103,83 @@ class Textures:
     curvature=st.floats(-0.02, 0.02),
 )
 def test_beside_a_frame_the_place_is_that_frame_and_the_offset(number, lateral, yaw, curvature) -> None:
-    line = RecordedLine(steady(curvature_per_m=curvature), "front")
-    ego = line.pose(number).ahead(0.0, lateral, yaw)
-    place = line.place(ego, int(line.timestamps_ns[number]) + HALF_S)
-    assert place.frame == number
+    line = RecordedLine(steady(curvature_per_m=curvature))
+    place = placed(line, ego_beside(line, number, 0.0, lateral, yaw), number - 15)
+    assert place.number == number
     assert (place.lateral_m, place.yaw_rad) == (pytest.approx(lateral, abs=1e-9), pytest.approx(yaw, abs=1e-9))
     assert abs(place.forward_m) < 1e-9
+    assert place.along_m == pytest.approx(line.along_m[number])
     assert place.within
 
 
 @settings(max_examples=20, deadline=None)
 @given(ahead=st.floats(-0.24, 0.24), speed=st.floats(5.0, 30.0))
 def test_between_frames_the_nearest_is_taken_and_the_rest_is_driven_by_the_warp(ahead, speed) -> None:
-    line = RecordedLine(steady(speed), "front")
-    place = line.place(line.pose(100).ahead(ahead * speed * 0.1, 0.5, 0.0), int(line.timestamps_ns[100]))
-    assert place.frame == 100
+    line = RecordedLine(steady(speed))
+    place = placed(line, ego_beside(line, 100, ahead * speed * 0.1, 0.5), 99)
+    assert place.number == 100
     assert place.forward_m == pytest.approx(ahead * speed * 0.1, abs=1e-6)
 
 
 def test_a_slower_ego_sees_the_road_where_it_is_not_where_the_recording_was_by_then() -> None:
-    line = RecordedLine(steady(), "front")
-    place = line.place(line.pose(80), int(line.timestamps_ns[100]))
-    assert place.frame == 80
+    line = RecordedLine(steady())
+    at = int(line.timestamps_ns[80])
+    assert line.place(ego_beside(line, 80, mps=2.0), at, at + 2 * HALF_S).number == 80
+
+
+def stopping(stand_s: float) -> Drive:
+    """Ten metres a second for 4 s, then a stop, then on."""
+    times_s = np.arange(0, 8 + stand_s, 0.025)
+    return drive_along(times_s, 10 * (np.minimum(times_s, 4.0) + np.maximum(times_s - 4 - stand_s, 0.0)))
 
 
 def test_where_the_recording_stood_still_time_goes_on() -> None:
-    times_s = np.arange(0, 12, 0.025)
-    along = np.where(times_s < 4, 10 * times_s, np.where(times_s < 8, 40.0, 40 + 10 * (times_s - 8)))
-    line = RecordedLine(drive_along(times_s, along), "front")
-    standing = line.pose(100)
-    shown = [line.place(standing, int(line.timestamps_ns[number])).frame for number in range(90, 150)]
+    line = RecordedLine(stopping(4.0))
+    standing = ego_beside(line, 100, mps=0.0)
+    now = [int(line.timestamps_ns[90 + step]) for step in range(60)]
+    shown = [line.place(standing, time_ns, time_ns).number for time_ns in now]
     assert shown == list(range(90, 150))
+
+
+def test_an_ego_that_waits_a_little_earlier_sees_the_wait_and_its_end() -> None:
+    line = RecordedLine(stopping(9.0))
+    waiting = ego_beside(line, 78, -1.0, mps=0.0)  # two metres before the stop
+    time_ns = int(line.timestamps_ns[76])
+    shown = []
+    for _ in range(400):
+        place = line.place(waiting, time_ns, time_ns + HALF_S // 10)
+        time_ns = place.time_ns
+        shown.append(place.number)
+        assert place.within
+    assert np.diff(shown).min() >= 0, "the clock never goes back"
+    assert line.along_m[shown[-1]] == pytest.approx(line.along_m[100] + 1.0, abs=0.6), "until the others have left"
+    moving = replace(waiting, speed_mps=1.0)
+    assert line.place(moving, time_ns, time_ns + HALF_S // 10).number >= shown[-1]
 
 
 def test_a_road_that_comes_back_to_the_same_place_is_not_mistaken_for_its_other_branch() -> None:
     times_s = np.arange(0, 70, 0.05)
-    line = RecordedLine(drive_along(times_s, 10 * times_s, curvature_per_m=2 * math.pi / 300), "front")
+    line = RecordedLine(drive_along(times_s, 10 * times_s, curvature_per_m=2 * math.pi / 300))
     early, late = 100, 100 + 300
-    assert math.hypot(line.pose(early).east_m - line.pose(late).east_m, 0) < 1.0, "one lap later"
+    assert math.dist(line.poses[early, :2], line.poses[late, :2]) < 1.0, "one lap later"
     for number in (early, late):
-        assert line.place(line.pose(number), int(line.timestamps_ns[number]) - HALF_S).frame == number
+        assert placed(line, ego_beside(line, number), number - 3).number == number
 
 
 def test_the_recording_bears_four_metres_and_no_more() -> None:
-    assert Place(0, 0.0, 4.0, 0.0).within
-    assert not Place(0, 0.0, -4.01, 0.0).within
-    assert not Place(0, 5.0, 0.0, 0.0).within
-    assert not Place(0, 0.0, 0.0, 0.4).within
+    def within(forward_m: float, lateral_m: float, yaw_rad: float) -> bool:
+        return Place(0, 0, 0.0, forward_m, lateral_m, yaw_rad).within
+
+    assert within(0.0, 4.0, 0.0)
+    assert not within(0.0, -4.01, 0.0)
+    assert not within(5.0, 0.0, 0.0)
+    assert not within(0.0, 0.0, 0.4)
 
 
 def test_on_the_line_the_camera_shows_the_recorded_frame() -> None:
-    line = RecordedLine(steady(curvature_per_m=0.01), "front")
+    line = RecordedLine(steady(curvature_per_m=0.01))
     camera = ReplayCamera(line, Textures())
-    place = line.place(line.pose(60), int(line.timestamps_ns[60]))
-    shown, recorded = camera.picture(place), camera.recorded(60)
+    shown, recorded = camera.picture(placed(line, ego_beside(line, 60), 59)), camera.recorded(60)
     assert shown.timestamp_ns == recorded.timestamp_ns == 60
     # The pose comes back to within rounding, so the map does: 1/32 px of it changes a smooth picture by at most one.
     for one, other in ((shown.y, recorded.y), (shown.u, recorded.u), (shown.v, recorded.v)):
@@ -137,9 +187,9 @@ def test_on_the_line_the_camera_shows_the_recorded_frame() -> None:
 
 
 def test_beside_the_line_it_shows_the_warped_frame() -> None:
-    line = RecordedLine(steady(), "front")
+    line = RecordedLine(steady())
     camera = ReplayCamera(line, Textures())
-    shown = camera.picture(Place(60, 0.2, 1.0, 0.02))
+    shown = camera.picture(Place(60, 0, 0.0, 0.2, 1.0, 0.02))
     frame = camera.recorded(60)
     expected = Reprojector(MODEL_VIEW, displaced(MODEL_VIEW, 1.0, 0.02, 0.2)).apply(frame.y, frame.u, frame.v)
     np.testing.assert_array_equal(shown.y[8:248, 220:290], expected[0][8:248, 220:290])
@@ -148,20 +198,17 @@ def test_beside_the_line_it_shows_the_warped_frame() -> None:
     assert (expected[0] == 16).sum() < (shown.y == 16).sum()
 
 
-def test_poses_add_up_and_come_apart_again() -> None:
-    pose = Pose(3.0, -2.0, 2.0)
-    assert pose.ahead(1.5, -0.7, 0.4).seen_from(pose) == pytest.approx((1.5, -0.7, 0.4))
-    assert pose.ahead(0.0, 0.0, 2 * math.pi + 0.1).seen_from(pose)[2] == pytest.approx(0.1)
-
-
-def test_frames_without_a_pose_are_not_replayed() -> None:
+def test_a_line_ends_where_poses_or_frames_are_missing() -> None:
     drive = steady()
     valid = drive.ego.valid.copy()
     valid[200:260] = False
     late = replace(drive, ego=replace(drive.ego, valid=valid))
-    line = RecordedLine(late, "front")
-    assert len(line) == len(drive.cameras[0].timestamps_ns) - 30
-    assert set(range(100, 130)).isdisjoint(line.frames.tolist())
+    assert RecordedLine(late).frames.tolist() == list(range(100))
+    assert RecordedLine(late, start_s=2.0).frames[0] == 40
+    assert RecordedLine(late, start_s=5.5).frames[0] == 130
+    stream = drive.cameras[0]
+    seen = stream.valid & ~((np.arange(240) > 50) & (np.arange(240) < 70))
+    assert RecordedLine(replace(drive, cameras=(replace(stream, valid=seen),))).frames.tolist() == list(range(51))
 
 
 def test_a_drive_without_the_camera_or_without_poses_is_refused() -> None:
@@ -169,8 +216,106 @@ def test_a_drive_without_the_camera_or_without_poses_is_refused() -> None:
         RecordedLine(steady(), "rear")
     drive = steady()
     blind = replace(drive, ego=replace(drive.ego, valid=np.zeros_like(drive.ego.valid)))
-    with pytest.raises(EvaluationError, match=r"drive d: expected frames with poses to replay, got 0; take a drive"):
-        RecordedLine(blind, "front")
+    with pytest.raises(EvaluationError, match=r"drive d: expected frames with poses from 0\.0 s on, got 0 in a row"):
+        RecordedLine(blind)
+    with pytest.raises(EvaluationError, match=r"from 99\.0 s on, got 0 in a row"):
+        RecordedLine(drive, start_s=99.0)
+
+
+def scenario(**more: object) -> Scenario:
+    return Scenario("one", "replay", {"drive": "d"} | more.pop("place", {}), 0, 20.0, **more)
+
+
+def moved(ego: EgoState, dt_s: float, yaw_rate: float = 0.0) -> EgoState:
+    return replace(
+        ego,
+        time_s=ego.time_s + dt_s,
+        x_m=ego.x_m + ego.speed_mps * dt_s * math.cos(ego.yaw_rad),
+        y_m=ego.y_m + ego.speed_mps * dt_s * math.sin(ego.yaw_rad),
+        yaw_rad=ego.yaw_rad + yaw_rate * dt_s,
+    )
+
+
+def test_a_rollout_along_the_line_stays_on_it_and_ends_with_the_road() -> None:
+    simulator: Simulator[ReplayState] = Replay([steady(curvature_per_m=0.01)], Textures())
+    state, start = simulator.begin(scenario())
+    ego = start.ego
+    assert ego.speed_mps == pytest.approx(10.0, rel=1e-3)
+    assert start.traffic_right
+    shown = []
+    for _ in range(2000):
+        truth = simulator.truth(state, ego)
+        assert truth.shown
+        assert abs(truth.offset_m) < 0.3, "what the steps of the test itself drift"
+        assert abs(truth.heading_error_rad) < 0.02
+        assert truth.curvature_per_m == pytest.approx(0.01, abs=1e-3)
+        assert truth.reference_mps == pytest.approx(10.0, rel=1e-3)
+        if truth.road_over:
+            break
+        shown.append(simulator.observe(state, ego).frame.timestamp_ns if len(shown) % 40 == 0 else 0)
+        ego = moved(ego, 0.02, yaw_rate=0.1)
+        state = simulator.step(state, ego, 0.02)
+    assert truth.road_over
+    assert truth.progress_m == pytest.approx(119.5, abs=0.5)
+    assert shown[40] == round(0.8e9)
+    simulator.end(state)
+
+
+def test_an_ego_that_leaves_the_line_is_no_longer_shown() -> None:
+    simulator = Replay([steady()], Textures())
+    state, start = simulator.begin(scenario(start_offset_m=1.0, start_yaw_rad=0.1))
+    ego = start.ego
+    assert simulator.truth(state, ego).offset_m == pytest.approx(1.0)
+    assert simulator.truth(state, ego).heading_error_rad == pytest.approx(0.1)
+    offsets = []
+    while (truth := simulator.truth(state, ego)).shown:
+        offsets.append(truth.offset_m)
+        ego = moved(ego, 0.05)
+        state = simulator.step(state, ego, 0.05)
+    assert 3.9 < offsets[-1] <= 4.0
+    # (4 - 1) m at 10 m/s and 0.1 rad.
+    assert ego.time_s == pytest.approx(3.0, abs=0.1)
+
+
+def test_the_line_ahead_is_seen_from_the_ego() -> None:
+    simulator = Replay([steady(curvature_per_m=0.01)], Textures())
+    state, start = simulator.begin(scenario(start_offset_m=-0.5, start_yaw_rad=0.05, place={"start_s": 1.0}))
+    seen = simulator.observe(state, start.ego)
+    ahead = CENTRE_AHEAD_M[:10]
+    on_circle = np.stack([np.sin(0.01 * ahead) / 0.01, (1 - np.cos(0.01 * ahead)) / 0.01 + 0.5], -1)
+    cosine, sine = math.cos(0.05), math.sin(0.05)
+    np.testing.assert_allclose(
+        seen.centre_m[:10, :2], on_circle @ np.array([[cosine, -sine], [sine, cosine]]), atol=0.01
+    )
+    assert np.abs(seen.centre_m[:, 2]).max() < 1e-6
+    # 12 s at 10 m/s, of which one has gone.
+    assert seen.centre_valid.sum() == (CENTRE_AHEAD_M <= 109.4).sum()
+    assert seen.frame.timestamp_ns == 0
+
+
+def test_a_camera_turned_left_sees_the_road_further_right() -> None:
+    straight, turned = (
+        Replay([steady()], Textures()).begin(scenario(disturbance=Disturbance(camera_yaw_rad=yaw)))
+        for yaw in (0.0, math.radians(1.0))
+    )
+    simulator = Replay([steady()], Textures())
+    one, other = (simulator.observe(state, start.ego).frame.y.astype(int) for state, start in (straight, turned))
+    shift = 8  # 455 px * tan(1 degree)
+    assert np.abs(other[60:200, 200 + shift : 300 + shift] - one[60:200, 200:300]).mean() < 3
+    assert np.abs(other[60:200, 200:300] - one[60:200, 200:300]).mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"place": {"drive": "x"}}, r"expected a place with drive \(one of 1 known\).* got \{'drive': 'x'\}"),
+        ({"place": {"road": 3}}, r"got \{'drive': 'd', 'road': 3\} and weather ''; correct the suite"),
+        ({"disturbance": Disturbance(weather="rain")}, r"and weather 'rain'; correct the suite, or take another"),
+    ],
+)
+def test_what_a_recording_cannot_be_asked_for_is_refused(asked: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Replay([steady()], Textures()).begin(scenario(**asked))
 
 
 class Decoded:
@@ -193,17 +338,16 @@ def test_a_real_drive_replays_beside_its_own_line(real_recording: Callable[[str]
     reader = VideoTableReader()
     (found,) = reader.find(tmp_path, ())
     drive = check(reader.read(found).drives[0])
-    line = RecordedLine(drive, "front")
+    line = RecordedLine(drive)
     source = Decoded(list(itertools.islice(reader.frames(found, drive, "front"), 120)))
     camera = ReplayCamera(line, source)
-    number = 60
-    now = int(line.timestamps_ns[number])
+    number = 30
     plain = camera.recorded(number)
-    on_line = camera.picture(line.place(line.pose(number), now))
+    on_line = camera.picture(placed(line, ego_beside(line, number), number))
     # The pose returns to within rounding: a 32nd of a pixel, at a hard edge a few of 255 steps.
     assert np.abs(on_line.y.astype(int) - plain.y).max() <= 8
     for lateral in (0.5, -0.5, 1.0, -1.0):
-        place = line.place(line.pose(number).ahead(0.0, lateral, 0.0), now)
+        place = placed(line, ego_beside(line, number, 0.0, lateral), number)
         shown = camera.picture(place)
         assert place.within
         assert place.lateral_m == pytest.approx(lateral, abs=0.02)

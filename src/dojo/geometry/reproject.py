@@ -38,13 +38,15 @@ def displaced(
     *,
     camera_roll_rad: float = 0.0,
     camera_pitch_rad: float = 0.0,
+    camera_yaw_rad: float = 0.0,
 ) -> Camera:
     """The camera of a vehicle displaced on the road, mounted in the ego frame of the vehicle that is not.
 
     Args:
         lateral_m, forward_m: where the displaced vehicle stands: to the left, and ahead.
         yaw_rad: where it heads: to the left.
-        camera_roll_rad, camera_pitch_rad: error of its camera's mounting: right side down, and down.
+        camera_roll_rad, camera_pitch_rad, camera_yaw_rad: error of its camera's mounting: right side down, looking
+            down, looking left.
 
     Raises:
         ConfigError: further to the side than a picture can be carried.
@@ -55,7 +57,7 @@ def displaced(
             "end the rollout as an intervention"
         )
     recorded_from_displaced = Rigid.from_euler(0.0, 0.0, yaw_rad, np.array([forward_m, lateral_m, 0.0]))
-    turned = Rigid.from_euler(camera_roll_rad, camera_pitch_rad, 0.0).rotation
+    turned = Rigid.from_euler(camera_roll_rad, camera_pitch_rad, camera_yaw_rad).rotation
     mounting = Rigid(turned @ camera.ego_from_camera.rotation, camera.ego_from_camera.translation_m)
     return camera.at(recorded_from_displaced @ mounting)
 
