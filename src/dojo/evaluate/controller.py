@@ -1,0 +1,145 @@
+"""From a planned trajectory to what the vehicle is asked for: curvature and acceleration at the actuator delay.
+
+In: the most probable hypothesis of a plan, and how old it is. Out: curvature and acceleration to ask for now.
+Idea: what is asked now takes effect one actuator delay later, so it is read off the plan there; a plan grows older
+until the next one comes, and is read further along by its age. Twice the mean rate until the delay, less the rate now,
+is the rate at the delay for a plan whose rate changes evenly, and averages the plan's noise where a derivative would
+show it. What is asked stays within what driver assistance may ask for.
+Source: openpilot selfdrive/controls/lib/drive_helpers.py: `kappa = 2 psi(t_a) / (v t_a) - psidot0 / v` and
+`a = 2 (v(t_a) - v0) / t_a - a0`. The rates now are means over half the delay: derivatives of the plan's first
+centimetres are noise.
+Not here: what the vehicle makes of it (`plant.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from dojo.errors import ConfigError
+from dojo.records import TRAJECTORY_TIMES_S
+
+MIN_SPEED_MPS = 1.0
+"""Source: openpilot drive_helpers.py (MIN_SPEED): below it, curvature is heading over metres that are not there."""
+
+MAX_CURVATURE_PER_M = 0.2
+"""Source: openpilot drive_helpers.py (MAX_CURVATURE)."""
+
+_SHORT_M = 0.01  # Assumed: a piece of a plan shorter than a centimetre has no direction of its own
+_STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """How plans are followed.
+
+    Args:
+        reads: the trajectory of the plan, or the action that the policy states itself.
+        actuator_delay_s: what the controller takes the steering to need. `other_delays_s`: of everything else between a
+            picture and its effect. Source of both: openpilot adds 0.2 s to the delay of the actuators.
+        max_lateral_mps2, max_lateral_jerk_mps3: source: ISO 11270:2014, lane keeping, as in opendbc/car/lateral.py.
+        max_acceleration_mps2, max_braking_mps2: source: ISO 15622:2018, adaptive cruise control.
+    """
+
+    reads: Literal["trajectory", "action"] = "trajectory"
+    actuator_delay_s: float = 0.2
+    other_delays_s: float = 0.2
+    max_lateral_mps2: float = 3.0
+    max_lateral_jerk_mps3: float = 5.0
+    max_acceleration_mps2: float = 2.0
+    max_braking_mps2: float = 3.5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.actuator_delay_s + self.other_delays_s <= 2):
+            raise ConfigError(
+                "controller: expected delays that add up to more than 0 and at most 2 s, got actuator_delay_s "
+                f"{self.actuator_delay_s} and other_delays_s {self.other_delays_s}"
+            )
+        for name in ("max_lateral_mps2", "max_lateral_jerk_mps3", "max_acceleration_mps2", "max_braking_mps2"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"controller: {name} must be above zero, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the vehicle; curvature left positive."""
+
+    curvature_per_m: float
+    acceleration_mps2: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan to follow: heading and speed at `TRAJECTORY_TIMES_S` after its picture, and the action stated with it."""
+
+    taken_s: float
+    heading_rad: Float64[np.ndarray, " 33"]
+    speed_mps: Float64[np.ndarray, " 33"]
+    action: Asked
+
+    @staticmethod
+    def of(position_m: Float32[np.ndarray, "33 3"], action: Asked, taken_s: float) -> Plan:
+        """The plan that a trajectory in the ego frame at `taken_s` stands for."""
+        steps = np.diff(position_m[:, :2].astype(np.float64), axis=0)
+        middle = (TRAJECTORY_TIMES_S[1:] + TRAJECTORY_TIMES_S[:-1]) / 2
+        length, times, headings = np.zeros(len(steps)), [0.0], [0.0]
+        # A vehicle whose rear axle does not slip begins along its own axis, and keeps a direction until it has moved.
+        for number, (forward, left) in enumerate(steps.tolist()):
+            turned = math.remainder(math.atan2(left, forward) - headings[-1], 2 * math.pi)
+            # A step back is the noise of a plan that stands: nothing here plans to reverse.
+            if math.hypot(forward, left) > _SHORT_M and abs(turned) < math.pi / 2:
+                length[number] = math.hypot(forward, left)
+                times.append(float(middle[number]))
+                headings.append(headings[-1] + turned)
+        return Plan(
+            taken_s,
+            np.interp(TRAJECTORY_TIMES_S, times, headings),
+            np.interp(TRAJECTORY_TIMES_S, middle, length / np.diff(TRAJECTORY_TIMES_S)),
+            action,
+        )
+
+    def heading_at(self, age_s: float) -> float:
+        """Planned heading relative to that at the picture."""
+        return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.heading_rad))
+
+    def speed_at(self, age_s: float) -> float:
+        """Planned speed."""
+        return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.speed_mps))
+
+
+def wanted(config: ControllerConfig, plan: Plan, now_s: float) -> Asked:
+    """What the plan wants at the actuator delay from now."""
+    if config.reads == "action":
+        return plan.action
+    age, delay = now_s - plan.taken_s, config.actuator_delay_s + config.other_delays_s
+    speed_now, speed_half, speed_then = (plan.speed_at(age + share * delay) for share in (0.0, 0.5, 1.0))
+    turn_now, turn_half, turn_then = (plan.heading_at(age + share * delay) for share in (0.0, 0.5, 1.0))
+    metres_per_s = max(speed_now, MIN_SPEED_MPS)
+    yaw_rate = (turn_half - turn_now) / (delay / 2)
+    curvature = (2 * (turn_then - turn_now) / delay - yaw_rate) / metres_per_s
+    acceleration = 2 * (speed_then - speed_now) / delay - (speed_half - speed_now) / (delay / 2)
+    return Asked(curvature, acceleration)
+
+
+def within_limits(config: ControllerConfig, wish: Asked, last: Asked, speed_mps: float, dt_s: float) -> Asked:
+    """The wish, or as near to it as the limits allow after what was asked `dt_s` ago."""
+    squared = max(speed_mps, MIN_SPEED_MPS) ** 2
+    most = min(config.max_lateral_mps2 / squared, MAX_CURVATURE_PER_M)
+    step = config.max_lateral_jerk_mps3 / squared * dt_s
+    curvature = max(last.curvature_per_m - step, min(last.curvature_per_m + step, wish.curvature_per_m))
+    acceleration = max(-config.max_braking_mps2, min(config.max_acceleration_mps2, wish.acceleration_mps2))
+    return Asked(max(-most, min(most, curvature)), acceleration)
+
+
+def ask(config: ControllerConfig, plan: Plan, last: Asked, now_s: float, speed_mps: float, dt_s: float) -> Asked:
+    """What to ask of the vehicle for the next `dt_s`."""
+    wish = wanted(config, plan, now_s)
+    stays = plan.speed_at(now_s - plan.taken_s + 1.0) < _STANDING_MPS and speed_mps < _STANDING_MPS
+    if stays and config.reads == "trajectory":
+        # Standing, it is held: the noise of a plan that goes nowhere would creep on.
+        wish = Asked(last.curvature_per_m, min(wish.acceleration_mps2, _HOLD_MPS2))
+    return within_limits(config, wish, last, speed_mps, dt_s)
