@@ -224,7 +224,6 @@ class ReplayCamera:
         self._source = source
         self._yaw_rad = yaw_rad
         self._blank = never_seen(line.recorded, line.view)
-        self._unseen_at_rest = unseen(line.view, line.view, self._blank)
         self._resampler = None if _same_view(line.stored, line.view) else Resampler(line.stored, line.view)
 
     def recorded(self, number: int) -> Frame:
@@ -242,8 +241,8 @@ class ReplayCamera:
         other = displaced(
             self._line.view, place.lateral_m, place.yaw_rad, place.forward_m, camera_yaw_rad=self._yaw_rad
         )
-        lost = unseen(self._line.view, other, self._blank) & ~self._unseen_at_rest
-        return _through(Reprojector(self._line.view, other, on_both_sides(lost)), self.recorded(place.number))
+        hidden = on_both_sides(unseen(self._line.view, other, self._blank))
+        return _through(Reprojector(self._line.view, other, hidden), self.recorded(place.number))
 
 
 def _same_view(stored: Camera, view: Camera) -> bool:
