@@ -20,9 +20,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"geometry", "errors"},
     "world": SHARED,
     **dict.fromkeys(STAGES, SHARED),
-    "recipes": {*SHARED, *STAGES, "world"},
-    "cli": {*SHARED, *STAGES, "world", "recipes"},
+    "machine": SHARED,
+    "recipes": {*SHARED, *STAGES, "world", "machine"},
+    "cli": {*SHARED, *STAGES, "world", "machine", "recipes"},
 }
+# Each folder of the machine may import those before it.
+MACHINE = ("numbers", "chip", "network", "compile", "simulate", "plan", "specs")
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc", "base", "core"}
 
 
@@ -63,6 +66,30 @@ def test_the_seam_check_notices_a_stage_that_reaches_into_another() -> None:
     assert violations("load", "from dojo import store") == {"store"}
     assert violations("fleet", "import dojo.world.road") == {"world"}
     assert violations("recipes", "import dojo.world.road") == set()
+
+
+def machine_violations(folder: str, source: str) -> set[str]:
+    """The folders of the machine that a module of one of them imports, although they come after it."""
+    found = set(re.findall(r"dojo\.machine\.(\w+)", source)) | set(
+        re.findall(r"from dojo\.machine import (\w+)", source)
+    )
+    return found - set(MACHINE[: MACHINE.index(folder) + 1])
+
+
+def test_each_folder_of_the_machine_imports_only_those_before_it() -> None:
+    machine = PACKAGE / "machine"
+    folders = {path.name for path in machine.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(MACHINE)
+    for folder in folders:
+        for path in (machine / folder).rglob("*.py"):
+            code = "\n".join(line for line in path.read_text().splitlines() if re.match(r"\s*(from|import) ", line))
+            assert machine_violations(folder, code) == set(), path.name
+
+
+def test_the_machines_seam_check_notices_a_step_back() -> None:
+    assert machine_violations("numbers", "from dojo.machine.chip.spec import Spec") == {"chip"}
+    assert machine_violations("chip", "from dojo.machine import simulate") == {"simulate"}
+    assert machine_violations("plan", "import dojo.machine.numbers.formats") == set()
 
 
 def test_no_folder_or_file_has_a_name_that_says_nothing() -> None:

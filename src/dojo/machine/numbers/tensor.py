@@ -1,0 +1,170 @@
+"""The fast twin of the definition, for torch tensors on any device.
+
+In: float32, bfloat16 or float16 tensors, or codes. Out: codes, float32 values, flags.
+Idea: take the float32 apart with integers, so that nothing depends on how a device treats subnormals or contracts
+products; only the last comparison is in floating point, and it is exact. Every step is elementwise, without branches
+on values, so `torch.compile` fuses it into one pass.
+Not here: the definition (`scalar.py`), the twin that needs no torch (`array.py`), when and what to store during
+training (`dojo.train`).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from torch import Tensor
+
+from dojo.errors import ConfigError
+from dojo.machine.numbers.format import FloatFormat, Subnormals
+from dojo.machine.numbers.rounding import DITHER_BITS, GAMMA, LAST_SHIFT, MIX, NEAREST_EVEN, Flag, Rounding, Stochastic
+
+_SIGNIFICAND = 0x7FFFFF
+_INFINITY = 0x7F800000
+
+
+def encode(
+    values: Float[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding = NEAREST_EVEN
+) -> UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"]:
+    """The codes of a tensor, in uint8 where they fit and int32 elsewhere; an element's index is its place in C order.
+
+    Raises:
+        ConfigError: the values are float64, which this twin would round twice; use `array.py`.
+    """
+    codes = _encode(_as_float32(values), fmt, rounding)[0]
+    return codes.to(torch.uint8) if fmt.bits <= 8 else codes
+
+
+def encode_with_flags(
+    values: Float[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding = NEAREST_EVEN
+) -> tuple[UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"], UInt8[Tensor, "*shape"]]:
+    """The codes of a tensor, and for each the `Flag`s.
+
+    Raises:
+        ConfigError: as `encode`.
+    """
+    exact = _as_float32(values)
+    codes, overflow = _encode(exact, fmt, rounding)
+    kept = _decode(codes, fmt)
+    magnitude = exact.abs()
+    nan = magnitude.isnan()
+    inexact = (kept != exact) & ~nan
+    flags = inexact.to(torch.uint8) * int(Flag.INEXACT)
+    small = inexact & ~overflow & (magnitude < fmt.smallest_normal)
+    flags |= small.to(torch.uint8) * int(Flag.UNDERFLOW)
+    flags |= (overflow & inexact).to(torch.uint8) * int(Flag.OVERFLOW)
+    if fmt.nan_code is None:
+        flags |= nan.to(torch.uint8) * int(Flag.INVALID)
+    return (codes.to(torch.uint8) if fmt.bits <= 8 else codes), flags
+
+
+def decode(codes: UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
+    """The values of a tensor of codes, exactly."""
+    return _decode(codes.to(torch.int32), fmt)
+
+
+def quantise(
+    values: Float[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding = NEAREST_EVEN
+) -> Float32[Tensor, "*shape"]:
+    """What is left of a tensor after it has been stored in a format.
+
+    Raises:
+        ConfigError: as `encode`.
+    """
+    return _decode(_encode(_as_float32(values), fmt, rounding)[0], fmt)
+
+
+def dithers(rounding: Stochastic, shape: torch.Size, device: torch.device) -> Float32[Tensor, "*shape"]:
+    """The dithers of a tensor's elements, between 0 and 1."""
+    first = rounding.first_index + 1
+    word = torch.arange(first, first + shape.numel(), dtype=torch.int64, device=device) * _signed(GAMMA)
+    word += _signed(rounding.seed)
+    for shift, factor in MIX:
+        word = (word ^ _shift_right(word, shift)) * _signed(factor)
+    word = _shift_right(word ^ _shift_right(word, LAST_SHIFT), 64 - DITHER_BITS)
+    return ((2 * word + 1).to(torch.float32) * 2.0 ** (-1 - DITHER_BITS)).reshape(shape)
+
+
+def _signed(word: int) -> int:
+    """The same 64 bits, as torch's signed integers write them."""
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+def _shift_right(word: Int64[Tensor, " n"], places: int) -> Int64[Tensor, " n"]:
+    """Shift as if unsigned."""
+    return (word >> places) & ((1 << (64 - places)) - 1)
+
+
+def _as_float32(values: Float[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
+    if values.dtype == torch.float64:
+        raise ConfigError(
+            "number formats in torch: expected float32 or narrower, got float64, which would be rounded twice; "
+            "use dojo.machine.numbers.array, or convert first"
+        )
+    return values.to(torch.float32)
+
+
+def _encode(
+    values: Float32[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding
+) -> tuple[Int32[Tensor, "*shape"], Bool[Tensor, "*shape"]]:
+    """The codes, and where a number was out of range."""
+    pattern = values.contiguous().view(torch.int32)
+    negative, pattern = pattern < 0, pattern & 0x7FFFFFFF
+    nan, infinite = pattern > _INFINITY, pattern == _INFINITY
+    codes = _nearest_or_dithered(pattern, fmt, rounding)
+    if fmt.subnormals is Subnormals.FLUSHED:
+        codes = torch.where(codes < fmt.smallest_normal_code, 0, codes)
+    overflow = ((codes > fmt.largest_code) | infinite) & ~nan
+    codes = torch.where(overflow, fmt.beyond_code, codes)
+    codes = torch.where(nan, fmt.largest_code if fmt.nan_code is None else fmt.nan_code, codes)
+    if fmt.signed:
+        return torch.where(negative, codes | fmt.sign_code, codes), overflow
+    below = negative & ~nan
+    return torch.where(below, 0, codes), (overflow & ~below) | (below & (pattern > 0))
+
+
+def _nearest_or_dithered(
+    pattern: Int32[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding
+) -> Int32[Tensor, "*shape"]:
+    """Codes without sign, counted on beyond the largest, from the bits of float32 magnitudes."""
+    lowest = 1 - fmt.bias
+    field = pattern >> 23
+    significand = (pattern & _SIGNIFICAND) | (field > 0).to(torch.int32) << 23
+    exponent = field.clamp(min=1) - 127
+    shift = (lowest - exponent).clamp(min=0) + (23 - fmt.mantissa_bits)
+    codes = (exponent - lowest).clamp(min=0) << fmt.mantissa_bits
+    if fmt.subnormals is Subnormals.LITERAL:
+        small = exponent < lowest
+        shift = torch.where(small, shift - 1, shift)
+    # Beyond 30 places nothing is left below the dither's resolution, and a shift of 32 would wrap.
+    places = shift.clamp(max=30)
+    whole = significand >> places
+    rest = torch.ldexp((significand & ((1 << places) - 1)).to(torch.float32), -shift.clamp(max=60))
+    if fmt.subnormals is not Subnormals.LITERAL:
+        codes = codes + whole
+        if isinstance(rounding, Stochastic):
+            return codes + (dithers(rounding, pattern.shape, pattern.device) < rest).to(torch.int32)
+        return codes + ((rest > 0.5) | ((rest == 0.5) & (codes % 2 == 1))).to(torch.int32)
+    # The gap after the last subnormal is wider than a step, by a number float32 cannot multiply a dither by exactly.
+    last = fmt.smallest_normal_code - 1
+    held = torch.where(small, whole.clamp(max=last), whole)
+    way = rest.to(torch.float64) + (whole - held)
+    gap = torch.where(small & (held == last), last + 2.0, 1.0).to(torch.float64)
+    codes = codes + held
+    if isinstance(rounding, Stochastic):
+        return codes + (dithers(rounding, pattern.shape, pattern.device) * gap < way).to(torch.int32)
+    return codes + ((2.0 * way > gap) | ((2.0 * way == gap) & (codes % 2 == 1))).to(torch.int32)
+
+
+def _decode(codes: Int32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
+    """Put a float32 together: fields for what is normal, a product for what is not."""
+    magnitude = codes & (fmt.sign_code - 1)
+    field, mantissa = magnitude >> fmt.mantissa_bits, magnitude & (fmt.smallest_normal_code - 1)
+    pattern = ((field + (127 - fmt.bias)) << 23) | (mantissa << (23 - fmt.mantissa_bits))
+    step = 0.0 if fmt.subnormals is Subnormals.FLUSHED else 2.0**fmt.step_exponent
+    values = torch.where(field > 0, pattern.view(torch.float32), mantissa.to(torch.float32) * step)
+    values = torch.where(magnitude > fmt.largest_code, torch.nan, values)
+    if fmt.infinity_code is not None:
+        values = torch.where(magnitude == fmt.infinity_code, torch.inf, values)
+    if not fmt.signed:
+        return values
+    return torch.where((codes & fmt.sign_code) != 0, -values, values)
