@@ -10,6 +10,7 @@ Not here: the ego's own driver (`driver.py`), the formulas (`following.py`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,26 @@ class EgoPlace:
     length_m: float
 
 
+@dataclass(frozen=True)
+class Part:
+    """What an agent does because it is told to, in time since the traffic began.
+
+    Args:
+        pace: (time, share of the speed that it would wish for), linear in between and constant beyond.
+        change_s, lane: when it begins to turn the wheel for a change into which lane; it signals before. Without a
+            lane it keeps its own, as it keeps every lane until told otherwise.
+    """
+
+    pace: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    change_s: float = math.inf
+    lane: int | None = None
+
+    def pace_at(self, time_s: float) -> float:
+        """Share of the wished speed at a time."""
+        times, shares = zip(*self.pace, strict=True)
+        return float(np.interp(time_s, times, shares))
+
+
 @dataclass
 class Agent:
     """Another vehicle; `s_m` of its middle, `sense` +1 along the road and -1 against it.
@@ -58,6 +79,7 @@ class Agent:
     acceleration_mps2: float = 0.0
     origin: int | None = None
     changing_s: float = 0.0
+    part: Part | None = None
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -84,17 +106,22 @@ class Traffic:
 
     Args:
         ego: where it begins; nobody starts on top of it.
+        density: drawn where it is not given.
+        cast: agents that are there from the beginning; the others keep clear of them.
     """
 
-    def __init__(self, road: Road, ego: EgoPlace, seed: int) -> None:
+    def __init__(
+        self, road: Road, ego: EgoPlace, seed: int, density: Density | None = None, cast: Sequence[Agent] = ()
+    ) -> None:
         self._road = road
         self._rng = np.random.default_rng((seed, 0x77AF))
-        self._density = Density.draw(road.kind, self._rng)
+        self._density = density or Density.draw(road.kind, self._rng)
         # One speed profile each way, of a middling driver; agents scale it by their own factor.
         along = profile_of(road, Style(lateral_mps2=1.8))
         against = profile_of(road, Style(lateral_mps2=1.8), against=True)
         self._profiles = {1: along, -1: against}
-        self.agents: list[Agent] = []
+        self.agents: list[Agent] = list(cast)
+        self._time_s = 0.0
         self._ego = ego
         self._red_light_m: float | None = None
         for lane, sense in road.directed_lanes:
@@ -103,6 +130,7 @@ class Traffic:
     def step(self, ego: EgoPlace, dt_s: float, red_light_m: float | None = None) -> None:
         """Move everybody by `dt_s`; those along the road stop at the red light, unless they are too close to."""
         self._ego, self._red_light_m = ego, red_light_m
+        self._time_s += dt_s
         accelerations = [self._wish(agent) for agent in self.agents]
         for agent, wished_mps2 in zip(self.agents, accelerations, strict=True):
             self._move(agent, wished_mps2, dt_s)
@@ -137,9 +165,10 @@ class Traffic:
 
     def bodies(self, later_s: float = 0.0) -> tuple[OtherVehicle, ...]:
         """Everybody as seen, `later_s` after the last step."""
-        return tuple(self._body(agent, later_s) for agent in self.agents)
+        return tuple(self.body(agent, later_s) for agent in self.agents)
 
-    def _body(self, agent: Agent, later_s: float) -> OtherVehicle:
+    def body(self, agent: Agent, later_s: float = 0.0) -> OtherVehicle:
+        """One of them as seen, `later_s` after the last step."""
         s_m, lateral_m = self.s_m(agent, later_s), self.lateral_m(agent, later_s)
         here = self._road.pose(s_m)
         yaw_rad = float(here.yaw_rad) + (0.0 if agent.sense > 0 else math.pi)
@@ -191,7 +220,8 @@ class Traffic:
     def _wished_mps(self, agent: Agent) -> float:
         profile = self._profiles[agent.sense]
         index = int((agent.s_m + agent.sense * 0.8 * agent.speed_mps) / PROFILE_SPACING_M)
-        return float(profile[min(max(index, 0), len(profile) - 1)]) * agent.speed_factor
+        wished = float(profile[min(max(index, 0), len(profile) - 1)]) * agent.speed_factor
+        return wished if agent.part is None else wished * agent.part.pace_at(self._time_s)
 
     def _ahead_of(self, agent: Agent, lane: int) -> Neighbour:
         if agent.sense > 0:
@@ -232,9 +262,16 @@ class Traffic:
                 agent.changing_s += dt_s
                 if agent.changing_s >= CHANGE_S:
                     agent.origin = None
+            elif agent.part is not None:
+                self._follow_part(agent, agent.part)
             # Each looks over its shoulder about once in two seconds (assumed).
             elif agent.speed_mps > 6.0 and float(self._rng.random()) < dt_s / 2.0:
                 self._consider(agent)
+
+    def _follow_part(self, agent: Agent, part: Part) -> None:
+        """Signal for the change that an agent is told to make, whoever is in the way."""
+        if part.lane is not None and part.lane != agent.lane and self._time_s >= part.change_s - SIGNAL_S:
+            agent.origin, agent.lane, agent.changing_s = agent.lane, part.lane, self._time_s - part.change_s
 
     def _consider(self, agent: Agent) -> None:
         wished = self._wished_mps(agent)
@@ -271,9 +308,12 @@ class Traffic:
         self.agents = [a for a in self.agents if low < a.s_m < high and 10.0 < a.s_m < end_m]
 
     def _mean_gap_m(self, sense: int) -> float:
-        return 1000.0 / (self._density.along_per_km if sense > 0 else self._density.against_per_km)
+        per_km = self._density.along_per_km if sense > 0 else self._density.against_per_km
+        return 1000.0 / per_km if per_km > 0 else math.inf
 
     def _fill(self, lane: int, sense: int) -> None:
+        if self._mean_gap_m(sense) == math.inf:
+            return
         s_m = self._ego.s_m - BEHIND_M + float(self._rng.exponential(self._mean_gap_m(sense)))
         while s_m < self._ego.s_m + AHEAD_M:
             if lane not in self._ego.lanes or abs(s_m - self._ego.s_m) > 30.0:
@@ -282,6 +322,8 @@ class Traffic:
 
     def _enter(self, lane: int, sense: int) -> None:
         """Let somebody in at the far edge, and along the road also from behind, where there is room."""
+        if self._mean_gap_m(sense) == math.inf:
+            return
         mine = [a.s_m for a in self.agents if lane in a.lanes]
         front, back = self._ego.s_m + AHEAD_M, self._ego.s_m - BEHIND_M
         room_m = 30.0 + float(self._rng.exponential(self._mean_gap_m(sense)))

@@ -1,0 +1,168 @@
+"""Where on a road a scenario plays, and who has a part in it.
+
+In: the place of a scenario: plain values by name. Out: a road, a start, agents with parts.
+Idea: scenarios say what they need ("a bend to the left") rather than where it is, and the road is searched for the
+stretch that has most of it; so a suite needs no map, and another seed gives another road of the same kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float64
+
+from dojo.errors import ConfigError
+from dojo.world.driver import PROFILE_SPACING_M, Style, profile_of
+from dojo.world.following import Following
+from dojo.world.road import Road, RoadKind
+from dojo.world.traffic import Agent, Part
+from dojo.world.trip import END_MARGIN_M, START_MARGIN_M
+from dojo.world.weather import Weather
+
+Stretch = Literal["any", "straight", "left", "right", "slow_bend"]
+Cast = Literal["nobody", "leader", "cut_in"]
+
+REFERENCE = Style(speed_factor=0.95, lateral_mps2=2.0)
+"""Assumed: the middle of the drivers that `Style.draw` draws."""
+
+_LOOK_M = 140.0
+"""How much road a stretch is judged by: seven seconds at 20 m/s (assumed)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The parameters that the simulated world knows.
+
+    Args:
+        road, road_seed, length_m: see `make_road`.
+        stretch: where on it: `left` and `right` are bends all along, `slow_bend` a straight that ends in one which
+            must be driven much slower, `any` is drawn.
+        lane: from the right, 0 is the slow lane.
+        along_per_km, against_per_km: other vehicles, per kilometre and lane.
+        weather: see `weather.py`.
+        cast: `leader` drives ahead, brakes to a stop at `event_s` and moves off after `stand_s`; `cut_in` drives
+            ahead in the next lane and comes over at `event_s`.
+        gap_s: to the member of the cast, at the start or when it comes over. `brake_mps2`: of the leader.
+        slower: share of the ego's speed at which the one who cuts in drives.
+    """
+
+    road: RoadKind = "rural"
+    road_seed: int = 0
+    length_m: float = 2000.0
+    stretch: Stretch = "any"
+    lane: int = 0
+    along_per_km: float = 0.0
+    against_per_km: float = 0.0
+    weather: Weather = "day"
+    cast: Cast = "nobody"
+    event_s: float = 4.0
+    stand_s: float = 4.0
+    gap_s: float = 2.0
+    brake_mps2: float = 2.0
+    slower: float = 0.85
+
+    @staticmethod
+    def of(values: Mapping[str, str | float | int | bool]) -> Place:
+        """The place that plain values name.
+
+        Raises:
+            ConfigError: a name or a choice that the world does not know.
+        """
+        known = {f.name for f in fields(Place)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"world: expected places to name some of {', '.join(sorted(known))}, got {', '.join(unknown)}; "
+                "this scenario may be meant for another simulator"
+            )
+        chosen: dict[str, Any] = dict(values)
+        place = Place(**chosen)
+        choices = {"road": RoadKind, "stretch": Stretch, "weather": Weather, "cast": Cast}
+        wrong = [name for name, choice in choices.items() if getattr(place, name) not in get_args(choice)]
+        if wrong:
+            told = "; ".join(
+                f"{name} must be one of {get_args(choices[name])}, got {getattr(place, name)!r}" for name in wrong
+            )
+            raise ConfigError(f"world: {told}")
+        return place
+
+
+def profile(road: Road) -> Float64[np.ndarray, " n"]:
+    """Speed at which a human would drive, every `PROFILE_SPACING_M`."""
+    return profile_of(road, REFERENCE)
+
+
+def start_m(road: Road, place: Place, seed: int) -> float:
+    """Where on the road the scenario begins.
+
+    Raises:
+        ConfigError: a road too short to begin on.
+    """
+    last_m = road.length_m - END_MARGIN_M - _LOOK_M
+    if last_m <= START_MARGIN_M:
+        needed_m = START_MARGIN_M + END_MARGIN_M + _LOOK_M
+        raise ConfigError(f"world: expected a length_m above {needed_m:.0f}, got {road.length_m}; roads have two ends")
+    if place.stretch == "any":
+        # Early, so that a long drive has the road before it.
+        return float(np.random.default_rng((seed, 0x57A6)).uniform(START_MARGIN_M, min(START_MARGIN_M + 200.0, last_m)))
+    candidates = np.arange(START_MARGIN_M, last_m, 5.0)
+    within = candidates[:, None] + np.arange(0.0, _LOOK_M, 5.0)
+    curvature = road.pose(within).curvature_per_m
+    if place.stretch == "slow_bend":
+        wished = profile(road)[(within / PROFILE_SPACING_M).astype(np.int64)]
+        return float(candidates[int(np.argmax(wished[:, 0] - wished.min(1)))])
+    score = {"straight": -np.abs(curvature).max(1), "left": curvature.min(1), "right": -curvature.max(1)}
+    best = score[place.stretch]
+    if place.stretch != "straight" and best.max() <= 0:
+        best = np.abs(curvature.mean(1)) * np.sign(curvature.mean(1)) * (1 if place.stretch == "left" else -1)
+    return float(candidates[int(np.argmax(best))])
+
+
+def cast_of(road: Road, place: Place, front_m: float, ego_mps: float) -> tuple[Agent, ...]:
+    """The agents with a part.
+
+    Args:
+        front_m: where along the road the ego's front bumper is.
+
+    Raises:
+        ConfigError: somebody is to cut in where there is no lane to come from.
+    """
+    if place.cast == "nobody":
+        return ()
+    lane, change_s, mps = place.lane, math.inf, ego_mps
+    pace: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    gap_m = place.gap_s * ego_mps
+    if place.cast == "leader":
+        stopped_s = place.event_s + ego_mps / place.brake_mps2
+        off_s = stopped_s + place.stand_s
+        pace = ((0.0, 1.0), (place.event_s, 1.0), (stopped_s, 0.0), (off_s, 0.0), (off_s + 5.0, 1.0))
+    else:
+        beside = road.lanes_beside(place.lane)
+        if not beside:
+            raise ConfigError(
+                f"world: expected a lane beside lane {place.lane} to cut in from, and road {road.seed} has none; "
+                "take a motorway"
+            )
+        lane, change_s, mps = beside[0], place.event_s, place.slower * ego_mps
+        # By the time it comes over, the ego has gained on it.
+        gap_m = place.gap_s * mps + (ego_mps - mps) * place.event_s
+    agent = Agent(
+        kind="car",
+        s_m=front_m + gap_m + 2.2,
+        lane=lane,
+        sense=1,
+        speed_mps=mps,
+        length_m=4.4,
+        width_m=1.8,
+        height_m=1.5,
+        look=place.road_seed * 7 + 3,
+        speed_factor=1.0,
+        offset_m=0.0,
+        following=Following(),
+        part=Part(pace, change_s, place.lane if place.cast == "cut_in" else None),
+    )
+    return (agent,)
