@@ -1,6 +1,7 @@
 """In: clips. Out: batches."""
 
 from dojo.load.augment import NO_AUGMENT, AugmentConfig
+from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState, beside, in_order
 from dojo.load.order import Order
 from dojo.load.recover import NO_RECOVER, Offset, RecoverConfig
@@ -12,6 +13,7 @@ __all__ = [
     "NO_RECOVER",
     "AugmentConfig",
     "Cameras",
+    "FrameCache",
     "FrameSource",
     "LoadConfig",
     "Loader",

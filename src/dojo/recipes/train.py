@@ -18,7 +18,7 @@ from rich.console import Console
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
-from dojo.load.source import cameras_of
+from dojo.load.source import cameras_of, recorded_cameras_of
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
@@ -159,9 +159,11 @@ def run(config: TrainRun, console: Console) -> Outcome:
     device = _device(config.device)
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy).to(device)
-    cameras = cameras_of(dataset.drives())
+    drives = dataset.drives()
     source = FrameCache(dataset, round(config.cache_gb * 1e9), config.out) if config.cache_gb > 0 else dataset
-    loader = Loader(clips, cameras, source, config.load, dataset.content_hash())
+    loader = Loader(
+        clips, cameras_of(drives), source, config.load, dataset.content_hash(), recorded=recorded_cameras_of(drives)
+    )
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None
