@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,12 +18,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from dojo.errors import ConfigError, StoreError
 from dojo.geometry import MODEL_VIEW, Camera
 from dojo.recipes.ingest import IngestConfig, IngestReport, as_json, ingest, render, run
 from dojo.recipes.receive import thinned
+from dojo.recipes.run import read_record
 from dojo.records import CameraStream
 from dojo.store import Dataset
 from dojo.store.fingerprint import fingerprint
@@ -382,6 +385,25 @@ def test_the_verb_reads_the_formats_of_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "stick").mkdir()
     outcome = run(IngestConfig(tmp_path / "stick", str(tmp_path / "data")), Console(quiet=True))
     assert (outcome.facts["found"], outcome.facts["drives"], outcome.facts["refused"]) == (0, 0, 0)
+
+
+def test_the_verb_writes_down_how_to_repeat_it_until_it_finds_something_else(
+    fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.write(tmp_path / "stick", "a")
+    monkeypatch.setattr("dojo.recipes.ingest.ingest.__defaults__", (None, fake.GATEWAY))
+    data = tmp_path / "data"
+    config = IngestConfig(tmp_path / "stick", str(data), processes=1)
+    version = run(config, Console(quiet=True)).facts["dataset_version"]
+    written = read_record(data / "run.json")
+    assert (written.verb, written.dataset_version) == ("ingest", version)
+    assert TypeAdapter(IngestConfig).validate_python(written.config) == config
+    run(replace(config, max_fps=5.0), Console(quiet=True))
+    assert read_record(data / "run.json") == written
+    run(replace(config, dataset=str(tmp_path / "other"), out=tmp_path / "out"), Console(quiet=True))
+    assert read_record(tmp_path / "out" / "run.json").config["dataset"] == str(tmp_path / "other")
+    assert not (tmp_path / "other" / "run.json").exists()
+    assert Dataset.open(str(data)).verify() == []
 
 
 def test_a_stick_from_a_car_comes_in_with_its_minutes_joined_and_its_bad_file_named(

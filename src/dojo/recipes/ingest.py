@@ -1,6 +1,7 @@
 """`dojo ingest`: check the recordings in a folder and store the drives that pass.
 
-In: a folder of recordings of any known format. Out: a dataset; a table of what came in, what was refused and why.
+In: a folder of recordings of any known format. Out: a dataset; a table of what came in, what was refused and why;
+`run.json`, which repeats it.
 Idea: each recording is read, checked, resampled and encoded by one of several processes; this process alone writes
 the dataset, one recording at a time, whole or not at all. So the run may be stopped or killed at any moment and
 started again: what is stored is known by the hashes of its files and skipped, the rest is done. A recording that is
@@ -32,10 +33,11 @@ from rich.table import Table
 from dojo.errors import ConfigError
 from dojo.fleet.readers.reader import Recording
 from dojo.recipes.receive import FLEET, Gateway, Received, Receiver
-from dojo.recipes.run import Outcome
+from dojo.recipes.run import Outcome, record, write_record
 from dojo.recipes.workers import ATTEMPTS, Died, work_through
 from dojo.records import Rejection
 from dojo.store import Dataset, DriveWithVideo
+from dojo.store.lock import local_folder
 
 _SPOOL_PREFIX = "dojo-ingest-"
 _SHOWN_PER_GATE = 3
@@ -53,6 +55,7 @@ class IngestConfig:
         processes: how many work at once; 0 for one per core. With 1 the work is done in this process.
         retry_refused: try recordings that were refused entirely once more.
         spool: folder for encoded video on its way into the dataset; the system's temporary folder if not given.
+        out: folder for `run.json`; if not given, the dataset's own, or `runs/ingest` where that is an object store.
     """
 
     source: tyro.conf.Positional[Path]
@@ -62,6 +65,7 @@ class IngestConfig:
     processes: int = 0
     retry_refused: bool = False
     spool: Path | None = None
+    out: Path | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -118,8 +122,11 @@ CONFIGS = {"ingest": IngestConfig}
 
 
 def run(config: IngestConfig, console: Console) -> Outcome:
-    """Ingest, and say what came of it."""
+    """Ingest, say what came of it, and write down how; a run that finds nothing new leaves the record of the last."""
     report = ingest(config, console)
+    folder = config.out or local_folder(config.dataset) or Path("runs/ingest")
+    if report.found or not (folder / "run.json").exists():
+        write_record(folder, record("ingest", config, dataset_version=report.dataset_version))
     return Outcome(as_json(report), render(report))
 
 

@@ -55,7 +55,7 @@ class RunRecord:
     Args:
         verb: the command that made it, for example `train`.
         config: the whole resolved configuration, as JSON values.
-        dataset_version: the state of the dataset it used, or empty where it used none.
+        dataset_version: the state of the dataset it used or made, or empty where there is none.
         seed: the seed that the configuration names.
         commit: of Dojo's own source; `+changes` when the working tree differed; `unknown` outside a checkout.
     """
