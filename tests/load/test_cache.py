@@ -84,3 +84,32 @@ def test_a_source_that_lacks_a_frame_is_named(numbers, tmp_path: Path, monkeypat
     cache = FrameCache(source, 4 * FRAME_BYTES, tmp_path)
     with pytest.raises(RecordError, match=r"drive d1: expected 2 at \[0, 1\], the source gave 1"):
         cache.frames("d1", "front", at(0, 1))
+
+
+def test_a_filled_cache_has_all_that_the_clips_show_and_asks_for_nothing_more(
+    numbers, make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dojo.load.cache._BLOCK_FRAMES", 2)
+    source, clips, told = numbers(), make_clips(7, anchors=3), []
+    cache = FrameCache(source, 100 * FRAME_BYTES, tmp_path)
+    cache.fill(clips, lambda done, total: told.append((done, total)))
+    asked = len(source.asked)
+    for clip in clips:
+        expected = [numbers.frame(clip.drive_id, int(index)) for index in clip.frame_indices]
+        assert_same(cache.frames(clip.drive_id, clip.camera, clip.frame_indices), expected)
+    assert len(source.asked) == asked
+    wanted = len({(clip.drive_id, int(index)) for clip in clips for index in clip.frame_indices})
+    assert told[-1] == (wanted, wanted)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_filling_stops_where_there_is_no_more_room(numbers, make_clips, tmp_path: Path) -> None:
+    source = numbers()
+    cache = FrameCache(source, 3 * FRAME_BYTES, tmp_path)
+    cache.fill(make_clips(40))
+    assert len(source.asked) <= 4, "one block for each thread, and those that found it full"
+
+
+def test_a_source_that_fails_while_filling_says_so(numbers, make_clips, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="d3 is gone"):
+        FrameCache(numbers(fail_on="d3"), 100 * FRAME_BYTES, tmp_path).fill(make_clips(7))

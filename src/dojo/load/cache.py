@@ -1,8 +1,9 @@
 """Frames that were decoded once, kept for the next epoch in a scratch file.
 
 In: a source of frames. Out: a source of the same frames.
-Idea: decoding costs as much as a step of a small policy, and a small dataset is seen many times. Decoded planes go to a
-nameless file on local disk, which the operating system keeps in memory as far as there is room; the process itself
+Idea: decoding costs as much as a step of a small policy, and a small dataset is seen many times. So it is decoded once,
+in the order of recording, which takes a third of the time of jumping from clip to clip. Decoded planes go to a nameless
+file on local disk, which the operating system keeps in memory as far as there is room; the process itself
 grows by nothing. Once the file is full, what is not in it is decoded each time, as without it: throwing old frames out
 would, in random order, throw out what comes next.
 Not here: what is worth keeping (`store/`), datasets too large for it (a loader that cuts all samples of a chunk).
@@ -13,8 +14,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,12 @@ from jaxtyping import Int64
 
 from dojo.errors import ConfigError, RecordError
 from dojo.load.source import FrameSource
-from dojo.records import Frame
+from dojo.records import Clip, Frame
+
+_BLOCK_FRAMES = 128
+"""Decoded at once: 25 MB of the model view in memory for each thread."""
+
+_FILL_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,34 @@ class FrameCache:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # lives as long as the cache
         self._slots: dict[tuple[str, str, int], _Slot] = {}
         self._used_bytes = 0
+        self._full = False
         self._lock = threading.Lock()
+
+    def fill(self, clips: Iterable[Clip], progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
+        """Decode what these clips show, until there is no room; `progress` is told frames done and in all."""
+        wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for clip in clips:
+            wanted[clip.drive_id, clip.camera].update(clip.frame_indices.tolist())
+        blocks = [
+            (drive_id, camera, np.array(block, np.int64))
+            for (drive_id, camera), indices in wanted.items()
+            for block in _batched(sorted(indices))
+        ]
+        total, done = sum(len(indices) for *_, indices in blocks), 0
+        with ThreadPoolExecutor(_FILL_THREADS, thread_name_prefix="dojo-cache") as pool:
+            try:
+                for (*_, indices), _kept in zip(blocks, pool.map(self._fill, blocks), strict=True):
+                    done += len(indices)
+                    progress(done, total)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _fill(self, block: tuple[str, str, Int64[np.ndarray, " n"]]) -> None:
+        with self._lock:
+            if self._full:
+                return
+        self.frames(*block)
 
     def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Sequence[Frame]:
         """The frames at these indices, from the file or else from the source.
@@ -97,7 +133,8 @@ class FrameCache:
         rows, columns = frame.y.shape
         with self._lock:
             slot = _Slot(self._used_bytes, frame.timestamp_ns, rows, columns)
-            if key in self._slots or self._used_bytes + slot.size_bytes > self._limit_bytes:
+            self._full = self._used_bytes + slot.size_bytes > self._limit_bytes
+            if key in self._slots or self._full:
                 return
             self._used_bytes += slot.size_bytes
         planes = np.concatenate([frame.y.ravel(), frame.u.ravel(), frame.v.ravel()])
@@ -109,7 +146,7 @@ class FrameCache:
             if written == slot.size_bytes:
                 self._slots[key] = slot  # known to others only once it is written
             else:
-                self._limit_bytes = self._used_bytes
+                self._limit_bytes, self._full = self._used_bytes, True
 
     def _read(self, slot: _Slot) -> Frame:
         planes = np.frombuffer(os.pread(self._file.fileno(), slot.size_bytes, slot.offset), np.uint8)
@@ -117,3 +154,9 @@ class FrameCache:
         luma = slot.rows * slot.columns
         y, u, v = np.split(planes, [luma, luma + luma // 4])
         return Frame(slot.timestamp_ns, y.reshape(slot.rows, slot.columns), u.reshape(half), v.reshape(half))
+
+
+def _batched(indices: Sequence[int]) -> Iterator[list[int]]:
+    remaining = iter(indices)
+    while block := list(islice(remaining, _BLOCK_FRAMES)):
+        yield block

@@ -7,13 +7,14 @@ Not here: the policy (`model/`), the loop (`train/`), the order of samples (`loa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
 from rich.console import Console
+from rich.progress import Progress
 
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
@@ -23,7 +24,7 @@ from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
 from dojo.recipes.run import Outcome, read_record, record, write_record
-from dojo.records import Batch
+from dojo.records import Batch, Clip
 from dojo.store.dataset import Dataset
 from dojo.train import checkpoint
 from dojo.train.optimise import OptimiseConfig
@@ -146,6 +147,15 @@ def _claim(config: TrainRun, dataset_version: str) -> None:
     write_record(config.out, wanted)
 
 
+def _decoded(dataset: Dataset, clips: Sequence[Clip], config: TrainRun, console: Console) -> FrameCache:
+    """The dataset's frames, decoded as far as there is room for them."""
+    cache = FrameCache(dataset, round(config.cache_gb * 1e9), config.out)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("decode", total=None)
+        cache.fill(clips, lambda done, total: progress.update(task, completed=done, total=total))
+    return cache
+
+
 def run(config: TrainRun, console: Console) -> Outcome:
     """Train to the last step, going on where an interrupted run of the same configuration stopped."""
     dataset = Dataset.open(config.dataset)
@@ -160,7 +170,7 @@ def run(config: TrainRun, console: Console) -> Outcome:
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy).to(device)
     drives = dataset.drives()
-    source = FrameCache(dataset, round(config.cache_gb * 1e9), config.out) if config.cache_gb > 0 else dataset
+    source = _decoded(dataset, clips, config, console) if config.cache_gb > 0 else dataset
     loader = Loader(
         clips, cameras_of(drives), source, config.load, dataset.content_hash(), recorded=recorded_cameras_of(drives)
     )
