@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from dojo.errors import ConfigError, StoreError
+from dojo.fleet.limits import Limits
 from dojo.geometry import MODEL_VIEW, Camera
 from dojo.recipes.ingest import IngestConfig, IngestReport, as_json, ingest, render, run
 from dojo.recipes.receive import thinned
@@ -425,3 +426,22 @@ def test_a_stick_from_a_car_comes_in_with_its_minutes_joined_and_its_bad_file_na
     assert (drive.vehicle_id, drive.cameras[0].name, len(drive.provenance.files)) == ("car-1", "front", 2)
     assert len(drive.cameras[0].timestamps_ns) == len(dataset.frames(drive.drive_id, "front", np.arange(120))) == 120
     assert [item.gate for item in report.refused] == ["truncated_file"]
+
+
+def test_a_tiny_recording_comes_in_once_its_limit_is_lowered_and_the_table_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "fleet"))
+    import teslacam_files
+
+    clip = tmp_path / "stick" / "car-1" / "TeslaCam" / "RecentClips" / "2026-03-01_12-00-00-front.mp4"
+    teslacam_files.write_clip(clip, teslacam_files.straight_drive(15))
+    config = IngestConfig(tmp_path / "stick", str(tmp_path / "data"), processes=1)
+    refused = ingest(config)
+    assert [item.gate for item in refused.refused] == ["too_short"]
+    assert "lower the limit min_duration_s" in refused.refused[0].reason
+    assert "not tried again, unless you add --retry-refused" in shown(refused)
+    assert ingest(replace(config, limits=Limits(min_duration_s=0.5))).found == 0
+    stored = ingest(replace(config, limits=Limits(min_duration_s=0.5), retry_refused=True))
+    assert (stored.drives, stored.refused) == (1, ())
+    assert "1.4 s, 21 m" in shown(stored)

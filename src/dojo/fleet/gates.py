@@ -307,7 +307,7 @@ def _enough_left(drive: Drive, limits: Limits) -> Drive:
         raise RecordingError(
             "too_short",
             f"drive {drive.drive_id}: expected at least {limits.min_duration_s:g} s of usable frames, got "
-            f"{longest_s:.2f} s ({reasons})",
+            f"{longest_s:.2f} s ({reasons}); for so short a recording lower the limit min_duration_s",
             {"duration_s": longest_s},
         )
     return replace(drive, cameras=cameras)

@@ -29,10 +29,12 @@ import tyro
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dojo.errors import ConfigError
+from dojo.fleet.limits import Limits
 from dojo.fleet.readers.reader import Recording
-from dojo.recipes.receive import FLEET, Gateway, Received, Receiver
+from dojo.recipes.receive import Gateway, Received, Receiver, fleet
 from dojo.recipes.run import Outcome, record, write_record
 from dojo.recipes.workers import ATTEMPTS, Died, work_through
 from dojo.records import Rejection
@@ -55,6 +57,7 @@ class IngestConfig:
         processes: how many work at once; 0 for one per core. With 1 the work is done in this process.
         retry_refused: try recordings that were refused entirely once more.
         spool: folder for encoded video on its way into the dataset; the system's temporary folder if not given.
+        limits: what a drive may do before a gate refuses it or a part of it.
         out: folder for `run.json`; if not given, the dataset's own, or `runs/ingest` where that is an object store.
     """
 
@@ -65,6 +68,7 @@ class IngestConfig:
     processes: int = 0
     retry_refused: bool = False
     spool: Path | None = None
+    limits: Limits = field(default_factory=Limits)
     out: Path | None = None
 
     def __post_init__(self) -> None:
@@ -130,18 +134,19 @@ def run(config: IngestConfig, console: Console) -> Outcome:
     return Outcome(as_json(report), render(report))
 
 
-def ingest(config: IngestConfig, console: Console | None = None, gateway: Gateway = FLEET) -> IngestReport:
+def ingest(config: IngestConfig, console: Console | None = None, gateway: Gateway | None = None) -> IngestReport:
     """Bring everything new below `source` into the dataset.
 
     Args:
         console: where to show progress; None shows none.
-        gateway: how recordings are found and read; the fleet's by default.
+        gateway: how recordings are found and read; the fleet's with the limits of `config` if None.
 
     Raises:
         ConfigError: the source is no folder.
         StoreError: the dataset or the spool cannot be written; what was stored before is whole.
     """
     started = time.monotonic()
+    gateway = gateway or fleet(config.limits)
     if not config.source.is_dir():
         raise ConfigError(f"ingest: expected a folder with recordings, {config.source} is none; check the path")
     dataset = Dataset.create(config.dataset)
@@ -200,7 +205,7 @@ def render(report: IngestReport) -> Group:
     for what, how_much in (
         ("recordings", f"{report.found} new: {report.stored} stored, {report.duplicate} there already"),
         ("drives, vehicles", f"{report.drives} drives, {report.vehicles} vehicles"),
-        ("hours, kilometres", f"{report.hours:.2f} h, {report.distance_km:.1f} km"),
+        ("time, distance", f"{_duration(report.hours)}, {_distance(report.distance_km)}"),
         (
             "video",
             f"{report.frames:,} frames, {_megabytes(report.source_bytes)} became {_megabytes(report.video_bytes)}",
@@ -211,9 +216,10 @@ def render(report: IngestReport) -> Group:
         came_in.add_row(what, how_much)
     if report.interrupted:
         came_in.add_row("interrupted", "the rest is still to come: run the same command again")
-    parts = [came_in]
+    parts: list[Table | Text] = [came_in]
     if report.refused:
         parts.append(_reasons("refused", report.refused))
+        parts.append(Text("What was refused is not tried again, unless you add --retry-refused."))
     if report.spans:
         parts.append(_reasons("spans left out of stored drives", report.spans))
     return Group(*parts)
@@ -347,7 +353,9 @@ def _progress(console: Console | None, recordings: Sequence[Recording]) -> Itera
 
 def _reasons(title: str, rejections: Sequence[Rejection]) -> Table:
     """By gate: how many, and the first few of them whole, so that ten thousand files still fit a screen."""
-    table = Table("gate", "how many", "where", "why", title=title, title_justify="left")
+    table = Table("gate", "how many", title=title, title_justify="left")
+    for name in ("where", "why"):
+        table.add_column(name, overflow="fold")  # a file that cannot be read in full cannot be found
     for gate, count in Counter(item.gate for item in rejections).most_common():
         same = [item for item in rejections if item.gate == gate]
         for place, item in enumerate(same[:_SHOWN_PER_GATE]):
@@ -359,6 +367,14 @@ def _reasons(title: str, rejections: Sequence[Rejection]) -> Table:
 
 def _by_place(rejection: Rejection) -> tuple[str, int, str]:
     return rejection.where, rejection.start_ns or 0, rejection.gate
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.2f} h" if hours >= 0.1 else f"{hours * 3600:.1f} s"
+
+
+def _distance(distance_km: float) -> str:
+    return f"{distance_km:.1f} km" if distance_km >= 1 else f"{distance_km * 1000:.0f} m"
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from jaxtyping import Bool
 
 from dojo.errors import ConfigError, RecordingError, StoreError
 from dojo.fleet import gateway
+from dojo.fleet.limits import Limits
 from dojo.fleet.readers.reader import Reading, Recording
 from dojo.geometry import MODEL_VIEW, Resampler
 from dojo.records import CameraStream, Drive, Frame, Rejection, VideoChunk
@@ -40,8 +42,9 @@ class Gateway:
     frames: Callable[[Recording, Drive, str], Iterator[Frame]]
 
 
-FLEET = Gateway(gateway.find_recordings, gateway.receive, gateway.frames)
-"""All formats and all checks of `dojo.fleet`."""
+def fleet(limits: Limits) -> Gateway:
+    """All formats and all checks of `dojo.fleet`, with these limits."""
+    return Gateway(gateway.find_recordings, partial(gateway.receive, limits=limits), gateway.frames)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class Outcome:
     @staticmethod
     def listing(title: str, facts: dict[str, Any]) -> Outcome:
         """Facts whose table is the list of them, one a line."""
-        table = Table("what", "how much", title=title, title_justify="left")
+        table = Table("what", title=title, title_justify="left")
+        table.add_column("how much", overflow="fold")
         for name, value in facts.items():
             table.add_row(name, _in_words(value))
         return Outcome(facts, table)
