@@ -4,7 +4,9 @@ In: the most probable hypothesis of a plan, and how old it is. Out: curvature an
 Idea: what is asked now takes effect one actuator delay later, so it is read off the plan there; a plan grows older
 until the next one comes, and is read further along by its age. Twice the mean rate until the delay, less the rate now,
 is the rate at the delay for a plan whose rate changes evenly, and averages the plan's noise where a derivative would
-show it. What is asked stays within what driver assistance may ask for.
+show it. What is asked stays within what driver assistance may ask for. Whether the vehicle turns as it was asked its
+yaw rate tells; what it lacks is slowly added (`Trim`), since a plan that begins anew five times a second forgives, but
+does not learn, that the wheels are out of line.
 Source: openpilot selfdrive/controls/lib/drive_helpers.py: `kappa = 2 psi(t_a) / (v t_a) - psidot0 / v` and
 `a = 2 (v(t_a) - v0) / t_a - a0`. The rates now are means over half the delay: derivatives of the plan's first
 centimetres are noise.
@@ -21,7 +23,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from dojo.errors import ConfigError
-from dojo.records import TRAJECTORY_TIMES_S
+from dojo.records import TRAJECTORY_TIMES_S, EgoState
 
 MIN_SPEED_MPS = 1.0
 """Source: openpilot drive_helpers.py (MIN_SPEED): below it, curvature is heading over metres that are not there."""
@@ -30,6 +32,8 @@ MAX_CURVATURE_PER_M = 0.2
 """Source: openpilot drive_helpers.py (MAX_CURVATURE)."""
 
 _SHORT_M = 0.01  # Assumed: a piece of a plan shorter than a centimetre has no direction of its own
+_TRIM_PER_M = 0.005  # Assumed: more than that is not a trim but a fault
+_TRIM_FROM_MPS = 5.0  # Assumed: slower, a yaw rate's noise is a large curvature
 _STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
 
 
@@ -41,6 +45,7 @@ class ControllerConfig:
         reads: the trajectory of the plan, or the action that the policy states itself.
         actuator_delay_s: what the controller takes the steering to need. `other_delays_s`: of everything else between a
             picture and its effect. Source of both: openpilot adds 0.2 s to the delay of the actuators.
+        trim_s: how fast the trim learns; infinite switches it off. Assumed: several times the delays it waits for.
         max_lateral_mps2, max_lateral_jerk_mps3: source: ISO 11270:2014, lane keeping, as in opendbc/car/lateral.py.
         max_acceleration_mps2, max_braking_mps2: source: ISO 15622:2018, adaptive cruise control.
     """
@@ -48,6 +53,7 @@ class ControllerConfig:
     reads: Literal["trajectory", "action"] = "trajectory"
     actuator_delay_s: float = 0.2
     other_delays_s: float = 0.2
+    trim_s: float = 2.0
     max_lateral_mps2: float = 3.0
     max_lateral_jerk_mps3: float = 5.0
     max_acceleration_mps2: float = 2.0
@@ -59,6 +65,8 @@ class ControllerConfig:
                 "controller: expected delays that add up to more than 0 and at most 2 s, got actuator_delay_s "
                 f"{self.actuator_delay_s} and other_delays_s {self.other_delays_s}"
             )
+        if not self.trim_s >= 0.5:
+            raise ConfigError(f"controller: expected a trim_s of at least 0.5, got {self.trim_s}; use inf for none")
         for name in ("max_lateral_mps2", "max_lateral_jerk_mps3", "max_acceleration_mps2", "max_braking_mps2"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"controller: {name} must be above zero, got {getattr(self, name)}")
@@ -70,6 +78,32 @@ class Asked:
 
     curvature_per_m: float
     acceleration_mps2: float
+
+
+@dataclass(frozen=True)
+class Trim:
+    """What is added to the curvature that is asked, because the vehicle turned less or more than it was asked.
+
+    Args:
+        expected_per_m: curvature that the vehicle should by now have, after the delays.
+        added_per_m: learned so far.
+
+    Source of the need: openpilot learns steering ratio and angle offset while driving (selfdrive/locationd/paramsd.py);
+    an integral over the error is the plainest estimator of both together.
+    """
+
+    expected_per_m: float
+    added_per_m: float = 0.0
+
+    def after(self, config: ControllerConfig, wish: Asked, ego: EgoState, dt_s: float) -> Trim:
+        """The trim `dt_s` later, when `wish` was asked for and the vehicle moved as it did."""
+        delay_s = config.actuator_delay_s + config.other_delays_s
+        expected = self.expected_per_m + (wish.curvature_per_m - self.expected_per_m) * min(1.0, dt_s / delay_s)
+        if ego.speed_mps < _TRIM_FROM_MPS:
+            return Trim(expected, self.added_per_m)
+        error = expected - ego.yaw_rate_radps / ego.speed_mps
+        added = self.added_per_m + error * dt_s / config.trim_s
+        return Trim(expected, max(-_TRIM_PER_M, min(_TRIM_PER_M, added)))
 
 
 @dataclass(frozen=True)
@@ -135,11 +169,15 @@ def within_limits(config: ControllerConfig, wish: Asked, last: Asked, speed_mps:
     return Asked(max(-most, min(most, curvature)), acceleration)
 
 
-def ask(config: ControllerConfig, plan: Plan, last: Asked, now_s: float, speed_mps: float, dt_s: float) -> Asked:
-    """What to ask of the vehicle for the next `dt_s`."""
-    wish = wanted(config, plan, now_s)
-    stays = plan.speed_at(now_s - plan.taken_s + 1.0) < _STANDING_MPS and speed_mps < _STANDING_MPS
+def ask(
+    config: ControllerConfig, plan: Plan, last: Asked, trim: Trim, ego: EgoState, dt_s: float
+) -> tuple[Asked, Trim]:
+    """What to ask of the vehicle for the next `dt_s`, and the trim after it."""
+    wish = wanted(config, plan, ego.time_s)
+    stays = plan.speed_at(ego.time_s - plan.taken_s + 1.0) < _STANDING_MPS and ego.speed_mps < _STANDING_MPS
     if stays and config.reads == "trajectory":
         # Standing, it is held: the noise of a plan that goes nowhere would creep on.
-        wish = Asked(last.curvature_per_m, min(wish.acceleration_mps2, _HOLD_MPS2))
-    return within_limits(config, wish, last, speed_mps, dt_s)
+        wish = Asked(last.curvature_per_m - trim.added_per_m, min(wish.acceleration_mps2, _HOLD_MPS2))
+    trim = trim.after(config, wish, ego, dt_s)
+    trimmed = Asked(wish.curvature_per_m + trim.added_per_m, wish.acceleration_mps2)
+    return within_limits(config, trimmed, last, ego.speed_mps, dt_s), trim

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from dojo.errors import ConfigError
-from dojo.evaluate.controller import Asked, ControllerConfig, Plan, ask
+from dojo.evaluate.controller import Asked, ControllerConfig, Plan, Trim, ask
 from dojo.evaluate.plant import Plant
 from dojo.evaluate.simulator import Simulator
 from dojo.records import (
@@ -122,6 +122,7 @@ class _Car:
     ego: EgoState
     truth: Truth
     asked: Asked
+    trim: Trim
     step: int = 0
     window: tuple[_Seen, ...] = ()
     plan: Plan | None = None
@@ -200,7 +201,8 @@ def _begin(scenario: Scenario, simulator: Simulator[Any], plant: Plant[Any]) -> 
     place, start = simulator.begin(scenario)
     truth = simulator.truth(place, start.ego)
     vehicle = plant.begin(scenario.plant, start.ego, truth.curvature_per_m)
-    return _Car(scenario, start, place, vehicle, plant.ego(vehicle), truth, Asked(truth.curvature_per_m, 0.0))
+    asked, trim = Asked(truth.curvature_per_m, 0.0), Trim(truth.curvature_per_m)
+    return _Car(scenario, start, place, vehicle, plant.ego(vehicle), truth, asked, trim)
 
 
 # Looking.
@@ -308,8 +310,8 @@ def _controlled(car: _Car, config: RolloutConfig) -> _Car:
     coming = car.coming[len(due) :]
     if plan is None:
         return replace(car, coming=coming)
-    asked = ask(config.controller, plan, car.asked, now_s, car.ego.speed_mps, config.step_s)
-    return replace(car, plan=plan, coming=coming, asked=asked)
+    asked, trim = ask(config.controller, plan, car.asked, car.trim, car.ego, config.step_s)
+    return replace(car, plan=plan, coming=coming, asked=asked, trim=trim)
 
 
 def _moved(car: _Car, simulator: Simulator[Any], plant: Plant[Any], config: RolloutConfig) -> _Car:

@@ -116,7 +116,8 @@ class Goal:
 
     Args:
         lanes_left: where it must end, in lanes to the left of the lane it began in; negative is to the right.
-        within_m, settle_s: it spends the last `settle_s` no further than `within_m` from that lane's centre.
+        within_m, settle_s: over the last `settle_s`, it is no further than `within_m` from that lane's centre on
+            average.
         stands: it comes to a stop, and drives on again.
         max_lateral_mps2: never felt more than this sideways (smoothed over half a second).
         min_pace: average speed over the reference's, so that standing still completes nothing.

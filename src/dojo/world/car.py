@@ -76,6 +76,7 @@ class Car:
     def ego(self, vehicle: CarState) -> EgoState:
         """Where it is and how it moves."""
         motion = vehicle.motion
+        pushed = push_mps2(vehicle.gusts, motion.time_s) / max(motion.speed_mps, _PUSHED_MPS)
         return EgoState(
             motion.time_s,
             motion.x_m,
@@ -83,7 +84,7 @@ class Car:
             motion.yaw_rad,
             motion.speed_mps,
             motion.acceleration_mps2,
-            motion.yaw_rate_radps,
+            motion.yaw_rate_radps + (pushed if motion.speed_mps > 0 else 0.0),
         )
 
 
@@ -93,7 +94,7 @@ def _gusts(plant: EgoPlant) -> tuple[tuple[float, float, float], ...]:
         return ()
     rng = np.random.default_rng((plant.seed, 0x6057))
     amplitude = plant.wind_mps2 * math.sqrt(2 / _GUSTS)
-    hertz = np.exp(rng.uniform(*np.log(_GUST_HZ), _GUSTS)).tolist()
+    hertz = np.exp(rng.uniform(math.log(_GUST_HZ[0]), math.log(_GUST_HZ[1]), _GUSTS)).tolist()
     phases = rng.uniform(0, 2 * math.pi, _GUSTS).tolist()
     return tuple((amplitude, 2 * math.pi * hz, phase) for hz, phase in zip(hertz, phases, strict=True))
 

@@ -66,7 +66,7 @@ class _World:
         self.place = Place.of(scenario.place)
         self.road: Road = make_road(self.place.road_seed, self.place.road, self.place.length_m)
         self.profile_mps: Float64[np.ndarray, " n"] = profile(self.road)
-        self.start_m = self.s_m = start_m(self.road, self.place, scenario.seed)
+        self.start_m = self.s_m = start_m(self.road, self.place, scenario.seed, scenario.duration_s)
         self.ego = self._start()
         front_m = self.s_m + scenario.plant.length_m - scenario.plant.rear_overhang_m
         self.traffic = Traffic(

@@ -60,7 +60,7 @@ class Place:
     weather: Weather = "day"
     cast: Cast = "nobody"
     event_s: float = 4.0
-    stand_s: float = 4.0
+    stand_s: float = 8.0
     gap_s: float = 2.0
     brake_mps2: float = 2.0
     slower: float = 0.85
@@ -96,20 +96,22 @@ def profile(road: Road) -> Float64[np.ndarray, " n"]:
     return profile_of(road, REFERENCE)
 
 
-def start_m(road: Road, place: Place, seed: int) -> float:
-    """Where on the road the scenario begins.
+def start_m(road: Road, place: Place, seed: int, duration_s: float) -> float:
+    """Where on the road the scenario begins: so early that the road lasts, if it can.
 
     Raises:
         ConfigError: a road too short to begin on.
     """
-    last_m = road.length_m - END_MARGIN_M - _LOOK_M
-    if last_m <= START_MARGIN_M:
+    limit_mps = float(road.speed_limit_mps(np.arange(0.0, road.length_m, 50.0)).max())
+    latest_m = road.length_m - END_MARGIN_M - _LOOK_M
+    last_m = min(latest_m, max(START_MARGIN_M + 10.0, road.length_m - END_MARGIN_M - limit_mps * duration_s))
+    if latest_m <= START_MARGIN_M:
         needed_m = START_MARGIN_M + END_MARGIN_M + _LOOK_M
         raise ConfigError(f"world: expected a length_m above {needed_m:.0f}, got {road.length_m}; roads have two ends")
     if place.stretch == "any":
         # Early, so that a long drive has the road before it.
         return float(np.random.default_rng((seed, 0x57A6)).uniform(START_MARGIN_M, min(START_MARGIN_M + 200.0, last_m)))
-    candidates = np.arange(START_MARGIN_M, last_m, 5.0)
+    candidates = _of_one_limit(road, np.arange(START_MARGIN_M, last_m, 5.0), min(limit_mps * duration_s, 500.0))
     within = candidates[:, None] + np.arange(0.0, _LOOK_M, 5.0)
     curvature = road.pose(within).curvature_per_m
     if place.stretch == "slow_bend":
@@ -120,6 +122,14 @@ def start_m(road: Road, place: Place, seed: int) -> float:
     if place.stretch != "straight" and best.max() <= 0:
         best = np.abs(curvature.mean(1)) * np.sign(curvature.mean(1)) * (1 if place.stretch == "left" else -1)
     return float(candidates[int(np.argmax(best))])
+
+
+def _of_one_limit(road: Road, candidates: Float64[np.ndarray, " n"], reach_m: float) -> Float64[np.ndarray, " m"]:
+    """Those before which the speed limit stays as it is, or all where there is none."""
+    ahead = candidates[:, None] + np.arange(0.0, reach_m, 20.0)
+    limits = road.speed_limit_mps(ahead)
+    same = (limits == limits[:, :1]).all(1)
+    return candidates[same] if same.any() else candidates
 
 
 def cast_of(road: Road, place: Place, front_m: float, ego_mps: float) -> tuple[Agent, ...]:
@@ -150,6 +160,7 @@ def cast_of(road: Road, place: Place, front_m: float, ego_mps: float) -> tuple[A
         lane, change_s, mps = beside[0], place.event_s, place.slower * ego_mps
         # By the time it comes over, the ego has gained on it.
         gap_m = place.gap_s * mps + (ego_mps - mps) * place.event_s
+    limit_mps = float(road.speed_limit_mps(front_m))
     agent = Agent(
         kind="car",
         s_m=front_m + gap_m + 2.2,
@@ -160,7 +171,7 @@ def cast_of(road: Road, place: Place, front_m: float, ego_mps: float) -> tuple[A
         width_m=1.8,
         height_m=1.5,
         look=place.road_seed * 7 + 3,
-        speed_factor=1.0,
+        speed_factor=mps / limit_mps,
         offset_m=0.0,
         following=Following(),
         part=Part(pace, change_s, place.lane if place.cast == "cut_in" else None),

@@ -29,10 +29,10 @@ def missed(rollout: Rollout) -> tuple[str, ...]:
         return (rollout.ended.replace("_", " "),)
     goal = rollout.scenario.goal
     last = max(1, round(min(goal.settle_s, duration_s(rollout)) / step_s(rollout)))
-    off_m = np.abs(rollout.across_m - goal.lanes_left * rollout.lane_width_m)[-last:]
+    off_m = float(np.abs(rollout.across_m - goal.lanes_left * rollout.lane_width_m)[-last:].mean())
     found = []
-    if math.isfinite(goal.within_m) and off_m.max() > goal.within_m:
-        found.append(f"{off_m.max():.2f} m from the lane's centre")
+    if math.isfinite(goal.within_m) and off_m > goal.within_m:
+        found.append(f"{off_m:.2f} m from the lane's centre")
     if rollout.lanes_left[-1] != goal.lanes_left:
         found.append("in another lane")
     if goal.stands and not _stood_and_went_on(rollout):

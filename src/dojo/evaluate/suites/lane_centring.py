@@ -32,7 +32,7 @@ def lane_centring(seed: int = 0) -> tuple[Scenario, ...]:
                 start_offset_m=side * offset_m,
                 start_yaw_rad=side * yaw_rad,
                 plant=draw_plant(own),
-                # Assumed: as far off as the humans are whom a policy imitates, whose lane position deviates by 0.25 m.
+                # Assumed: further off, a car touches the line of a narrow lane.
                 goal=Goal(within_m=0.5, settle_s=3.0),
             )
         )

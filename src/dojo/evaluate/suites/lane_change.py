@@ -32,7 +32,7 @@ def lane_change(seed: int = 0) -> tuple[Scenario, ...]:
                 duration_s=15.0,
                 requests=(Request(f"lane_change_{side}", at_s=2.0),),
                 plant=draw_plant(own),
-                goal=Goal(lanes_left=1 if side == "left" else -1, within_m=0.6, settle_s=2.0),
+                goal=Goal(lanes_left=1 if side == "left" else -1, within_m=0.5, settle_s=2.0),
             )
         )
     return tuple(scenarios)

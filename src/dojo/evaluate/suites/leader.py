@@ -19,10 +19,10 @@ def leader(seed: int = 0) -> tuple[Scenario, ...]:
             Scenario(
                 scenario_id=f"leader-{number:02d}",
                 suite="leader",
-                place={**place, "brake_mps2": brake, "event_s": 4.0, "stand_s": 4.0},
+                place={**place, "brake_mps2": brake, "event_s": 4.0, "stand_s": 8.0},
                 seed=own,
                 # Time for the gentlest stop, from 27 m/s at 1 m/s2 where roads are fast, and to be on the way again.
-                duration_s=30.0 if road == "suburban" else 45.0,
+                duration_s=36.0 if road == "suburban" else 52.0,
                 plant=draw_plant(own),
                 goal=Goal(stands=True),
             )
