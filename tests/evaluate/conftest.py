@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,13 @@ from dojo.evaluate.samples import Samples, samples_of
 from dojo.records import TRAJECTORY_TIMES_S, Clip, Plans
 
 MakeClip = Callable[..., Clip]
+
+if "driven" not in sys.modules:  # a road to drive on without drawing it, for several files of tests
+    _spec = importlib.util.spec_from_file_location("driven", Path(__file__).with_name("driven.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["driven"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["driven"])
 
 
 def _clip(

@@ -124,9 +124,10 @@ class Plan:
         # A vehicle whose rear axle does not slip begins along its own axis, and keeps a direction until it has moved.
         for number, (forward, left) in enumerate(steps.tolist()):
             turned = math.remainder(math.atan2(left, forward) - headings[-1], 2 * math.pi)
-            # A step back is the noise of a plan that stands: nothing here plans to reverse.
-            if math.hypot(forward, left) > _SHORT_M and abs(turned) < math.pi / 2:
-                length[number] = math.hypot(forward, left)
+            if abs(turned) >= math.pi / 2:
+                continue  # a step back is the noise of a plan that stands: nothing here plans to reverse
+            length[number] = math.hypot(forward, left)
+            if length[number] > _SHORT_M:
                 times.append(float(middle[number]))
                 headings.append(headings[-1] + turned)
         return Plan(

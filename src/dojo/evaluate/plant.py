@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from dojo.records import EgoPlant, EgoState
 
 Vehicle = TypeVar("Vehicle")
 
 
+@runtime_checkable
 class Plant(Protocol[Vehicle]):
     """A kind of vehicle; `Vehicle` is the state of one."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -37,6 +37,7 @@ from dojo.records import (
 from dojo.records.pack import pack
 
 
+@runtime_checkable
 class DrivingPolicy(Protocol):
     """Answers the last anchor of each window; arrays as in `Batch`, one frame more than anchors."""
 

@@ -11,13 +11,14 @@ needs this module to fit it.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from dojo.records import EgoState, Observation, Scenario, Start, Truth
 
 State = TypeVar("State")
 
 
+@runtime_checkable
 class Simulator(Protocol[State]):
     """A place to drive in."""
 

@@ -101,4 +101,4 @@ def _gusts(plant: EgoPlant) -> tuple[tuple[float, float, float], ...]:
 
 def push_mps2(gusts: tuple[tuple[float, float, float], ...], time_s: float) -> float:
     """Lateral acceleration that gusts push with at a time, to the left."""
-    return sum(amplitude * math.sin(rate * time_s + phase) for amplitude, rate, phase in gusts)
+    return sum((amplitude * math.sin(rate * time_s + phase) for amplitude, rate, phase in gusts), start=0.0)

@@ -126,7 +126,7 @@ def start_m(road: Road, place: Place, seed: int, duration_s: float) -> float:
 
 def _of_one_limit(road: Road, candidates: Float64[np.ndarray, " n"], reach_m: float) -> Float64[np.ndarray, " m"]:
     """Those before which the speed limit stays as it is, or all where there is none."""
-    ahead = candidates[:, None] + np.arange(0.0, reach_m, 20.0)
+    ahead = candidates[:, None] + np.arange(-20.0, reach_m, 20.0)
     limits = road.speed_limit_mps(ahead)
     same = (limits == limits[:, :1]).all(1)
     return candidates[same] if same.any() else candidates

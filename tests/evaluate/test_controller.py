@@ -1,0 +1,107 @@
+"""Plans become the curvature and acceleration that they contain, within limits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dojo.errors import ConfigError
+from dojo.evaluate.controller import Asked, ControllerConfig, Plan, Trim, ask, wanted, within_limits
+from dojo.records import TRAJECTORY_TIMES_S, EgoState
+
+FEW = settings(max_examples=30, deadline=None)
+NONE = Asked(0.0, 0.0)
+CONFIG = ControllerConfig()
+
+
+def arc(curvature, speed, acceleration=0.0):
+    """Positions along a circle at a constant acceleration."""
+    t = TRAJECTORY_TIMES_S
+    along = speed * t + acceleration * t**2 / 2
+    turn = curvature * along
+    chord = along * np.sinc(turn / 2 / np.pi)
+    return np.stack([chord * np.cos(turn / 2), chord * np.sin(turn / 2), 0 * t], -1).astype(np.float32)
+
+
+@FEW
+@given(st.floats(-0.02, 0.02), st.floats(5, 30), st.floats(0, 0.6))
+def test_a_circle_at_constant_speed_asks_for_its_curvature_at_any_age(curvature, speed, age):
+    asked = wanted(CONFIG, Plan.of(arc(curvature, speed), NONE, 7.0), 7.0 + age)
+    # The plan is known at 33 times only, between which headings are interpolated: per cent of the bend.
+    assert asked.curvature_per_m == pytest.approx(curvature, abs=2e-4 + 0.02 * abs(curvature))
+    assert asked.acceleration_mps2 == pytest.approx(0.0, abs=0.02)
+
+
+@FEW
+@given(st.floats(-2.0, 2.0), st.floats(8, 30), st.floats(0, 0.4))
+def test_a_constant_acceleration_is_asked_for_as_it_is(acceleration, speed, age):
+    asked = wanted(CONFIG, Plan.of(arc(0.0, speed, acceleration), NONE, 0.0), age)
+    assert asked.acceleration_mps2 == pytest.approx(acceleration, abs=0.02 + 0.02 * abs(acceleration))
+    assert asked.curvature_per_m == 0.0
+
+
+def test_a_clothoid_is_read_where_the_delay_will_have_brought_the_vehicle():
+    """Curvature 0.0004 t per metre at 20 m/s; half-way means see it at three quarters of the delay and later."""
+    speed, rate = 20.0, 0.0004
+    t = TRAJECTORY_TIMES_S
+    fine = np.linspace(0, 10, 20001)
+    heading = rate * fine**2 / 2 * speed
+    x, y = (np.concatenate([[0], np.cumsum(f(heading)[:-1] * speed * np.diff(fine))]) for f in (np.cos, np.sin))
+    plan = Plan.of(np.stack([np.interp(t, fine, x), np.interp(t, fine, y), 0 * t], -1).astype(np.float32), NONE, 0.0)
+    asked = wanted(ControllerConfig(actuator_delay_s=0.4, other_delays_s=0.4), plan, 1.0)
+    assert rate * 1.55 < asked.curvature_per_m < rate * 1.85
+
+
+def test_the_action_is_taken_as_stated_where_that_is_asked():
+    plan = Plan.of(arc(0.01, 10.0), Asked(-0.003, 0.7), 0.0)
+    assert wanted(ControllerConfig(reads="action"), plan, 0.1) == Asked(-0.003, 0.7)
+
+
+def test_a_plan_that_stands_has_no_direction_whatever_its_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.004, (33, 3)).astype(np.float32)
+    plan = Plan.of(noise, NONE, 0.0)
+    assert np.abs(plan.heading_rad).max() < math.pi
+    standing = EgoState(0.0, 0.0, 0.0, 0.0, 0.0)
+    asked, _ = ask(CONFIG, plan, NONE, Trim(0.0), standing, 0.05)
+    assert asked.acceleration_mps2 < 0
+    assert asked.curvature_per_m == 0.0
+
+
+def test_moving_off_is_asked_for():
+    plan = Plan.of(arc(0.0, 0.0, 1.0), NONE, 0.0)
+    asked, _ = ask(CONFIG, plan, NONE, Trim(0.0), EgoState(0.0, 0.0, 0.0, 0.0, 0.0), 0.05)
+    assert asked.acceleration_mps2 == pytest.approx(1.0, abs=0.1)
+
+
+@FEW
+@given(st.floats(-1, 1), st.floats(-20, 20), st.floats(-0.05, 0.05), st.floats(0, 40))
+def test_nothing_is_asked_beyond_the_limits(curvature, acceleration, last, speed):
+    squared = max(speed, 1.0) ** 2
+    last = max(-3.0 / squared, min(3.0 / squared, last))
+    asked = within_limits(CONFIG, Asked(curvature, acceleration), Asked(last, 0.0), speed, 0.05)
+    assert abs(asked.curvature_per_m) * squared <= 3.0 + 1e-9
+    assert abs(asked.curvature_per_m - last) * squared <= 5.0 * 0.05 + 1e-9
+    assert -3.5 <= asked.acceleration_mps2 <= 2.0
+
+
+def test_the_trim_learns_what_the_vehicle_lacks_and_stops_when_it_lacks_nothing():
+    trim, wish = Trim(0.01), Asked(0.01, 0.0)
+    for _ in range(400):
+        # A vehicle that turns 0.001 per metre less than it is asked.
+        turned = 0.01 + trim.added_per_m - 0.001
+        trim = trim.after(CONFIG, wish, EgoState(0.0, 0.0, 0.0, 0.0, 20.0, 0.0, turned * 20.0), 0.05)
+    assert trim.added_per_m == pytest.approx(0.001, abs=1e-5)
+
+
+def test_a_configuration_that_cannot_work_is_refused():
+    with pytest.raises(ConfigError, match="expected delays that add up to more than 0"):
+        ControllerConfig(actuator_delay_s=0.0, other_delays_s=0.0)
+    with pytest.raises(ConfigError, match=r"expected a trim_s of at least 0.5, got 0.1; use inf"):
+        ControllerConfig(trim_s=0.1)
+    with pytest.raises(ConfigError, match="max_lateral_mps2 must be above zero"):
+        ControllerConfig(max_lateral_mps2=0.0)
