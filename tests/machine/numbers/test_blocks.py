@@ -35,7 +35,7 @@ def test_a_block_worked_by_hand() -> None:
     assert blocks.decode_block(scale, codes, blocks.MXFP4_E2M1)[:5] == [16.0, 4.0, -8.0, 0.0, 0.0]
 
 
-# MX 1.0, table 1 and section 5.3: emax of the elements.
+# MX 1.0, section 5: emax of the elements.
 @pytest.mark.parametrize(("fmt", "exponent"), zip(FORMATS, [8, 15, 4, 2, 2], strict=True), ids=lambda x: str(x)[:30])
 def test_the_largest_exponent_of_an_element_is_the_standards(fmt: blocks.BlockFormat, exponent: int) -> None:
     assert fmt.highest_exponent == exponent

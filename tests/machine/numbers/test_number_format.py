@@ -14,7 +14,7 @@ from dojo.machine.numbers.format import FloatFormat, Specials, Subnormals, ladde
 BIASED = (formats.cfloat8_1_4_3, formats.cfloat8_1_5_2, formats.cfloat16_shp)
 
 
-# OFP8 revision 1.0, table 2; MX 1.0, section 5.3; IEEE 754-2019, table 3.5 (binary16).
+# OFP8 revision 1.0; MX 1.0, section 5; IEEE 754-2019, table 3.5 (binary16).
 @pytest.mark.parametrize(
     ("fmt", "bits", "largest", "smallest_normal", "smallest"),
     [

@@ -8,7 +8,7 @@ was cut off (rounding to odd), and look the code up. With at least two bits more
 odd first does not change what rounding to nearest answers afterwards.
 Not here: the definition (`scalar.py`), the twin for torch (`tensor.py`).
 Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
-odd", theorem 3.
+odd".
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dojo.machine.numbers.rounding import (
 )
 
 # Values handled at once: what a block needs stays in the cache.
-_BLOCK = 1 << 14
+_BLOCK = 1 << 16
 
 
 def encode(
@@ -214,8 +214,15 @@ def _nearest_tables(
 def _look_up(values: Float32[np.ndarray, "*shape"], table: np.ndarray, result: np.ndarray) -> None:
     """Fill a flat result from a table with one entry for each upper half of a float32."""
     bits = np.ravel(values).view(np.uint32)
+    low = np.uint32(0xFFFF)
+    folded, key = np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.intp)
     for start in range(0, bits.size, _BLOCK):
         block = bits[start : start + _BLOCK]
-        key = block >> np.uint32(16)
-        key |= (block & np.uint32(0xFFFF)) != 0
-        np.take(table, key, out=result[start : start + _BLOCK], mode="clip")
+        fold, place = folded[: block.size], key[: block.size]
+        # Adding all ones to the lower half carries into the upper half's last place if anything is there.
+        np.bitwise_and(block, low, out=fold)
+        np.add(fold, low, out=fold)
+        np.bitwise_or(fold, block, out=fold)
+        np.right_shift(fold, np.uint32(16), out=fold)
+        place[:] = fold
+        np.take(table, place, out=result[start : start + _BLOCK], mode="wrap")

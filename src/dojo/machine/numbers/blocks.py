@@ -5,7 +5,7 @@ Idea: the scale is a power of two (E8M0: eight bits of exponent and nothing else
 has the highest exponent that its format can write. Elements then saturate: the largest may lie up to a quarter above
 what the format holds. The plain definition takes one block with fractions; the twin takes arrays.
 Not here: the element formats (`formats.py`); MXINT8, whose elements are not floating-point.
-Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.1 to 5.4 and 6.3.
+Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5 and 6.3.
 """
 
 from __future__ import annotations

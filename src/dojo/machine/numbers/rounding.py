@@ -6,7 +6,7 @@ same on every device, however a tensor is cut into blocks, and can be computed f
 23 bits and sits in the middle of its interval, (2k + 1) / 2^24: it is exact in float32, it makes the chance of rounding
 up exact for every float32 that becomes a normal number, and elsewhere it is off by at most 2^-24 of a step.
 Not here: the rounding itself (`scalar.py`, `array.py`, `tensor.py`).
-Source: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", figure 17 (SplitMix64).
+Source: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 """
 
 from __future__ import annotations
