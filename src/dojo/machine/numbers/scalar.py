@@ -4,7 +4,7 @@ In: a float or a code, a format. Out: a code or a float, and flags. Nothing here
 Idea: a positive number lies between two neighbouring codes, because codes without sign are in the order of their
 values. Find them, and choose. Overflow is rounding to the code after the largest.
 Not here: speed (`array.py` and `tensor.py`, which the tests hold against this).
-Source: IEEE 754-2019, clauses 4.3 (rounding) and 7 (exceptions); OFP8 revision 1.0 (saturating and non-saturating conversion).
+Source: IEEE 754-2019, clauses 4.3 (rounding) and 7 (exceptions); OFP8 revision 1.0 (both kinds of conversion).
 """
 
 from __future__ import annotations
