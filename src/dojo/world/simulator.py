@@ -63,7 +63,8 @@ class _World:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.place = Place.of(scenario.place)
+        other = scenario.disturbance.weather
+        self.place = Place.of({**scenario.place, "weather": other} if other else scenario.place)
         self.road: Road = make_road(self.place.road_seed, self.place.road, self.place.length_m)
         self.profile_mps: Float64[np.ndarray, " n"] = profile(self.road)
         self.start_m = self.s_m = start_m(self.road, self.place, scenario.seed, scenario.duration_s)
@@ -134,11 +135,10 @@ class _Pictures:
         believed = view if config.direct else camera
         turned = Rigid.from_euler(0.0, 0.0, scenario.disturbance.camera_yaw_rad).rotation
         mounting = believed.ego_from_camera
-        weather = Place.of({"weather": scenario.disturbance.weather or world.place.weather}).weather
         self._renderer = Renderer(
             world.road,
             believed.at(Rigid(turned @ mounting.rotation, mounting.translation_m)),
-            Look.of(weather, scenario.seed),
+            Look.of(world.place.weather, scenario.seed),
             scenario.seed,
             supersampling=config.supersampling,
             display=config.display,

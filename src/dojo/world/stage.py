@@ -31,6 +31,8 @@ REFERENCE = Style(speed_factor=0.95, lateral_mps2=2.0)
 
 _LOOK_M = 140.0
 """How much road a stretch is judged by: seven seconds at 20 m/s (assumed)."""
+_BRAKE_M = 220.0
+"""How far ahead a slow bend may be: comfortable braking from 27 to 14 m/s takes so much (assumed)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Place:
 
     road: RoadKind = "rural"
     road_seed: int = 0
-    length_m: float = 2000.0
+    length_m: float = 4000.0
     stretch: Stretch = "any"
     lane: int = 0
     along_per_km: float = 0.0
@@ -79,16 +81,16 @@ class Place:
                 f"world: expected places to name some of {', '.join(sorted(known))}, got {', '.join(unknown)}; "
                 "this scenario may be meant for another simulator"
             )
-        chosen: dict[str, Any] = dict(values)
-        place = Place(**chosen)
         choices = {"road": RoadKind, "stretch": Stretch, "weather": Weather, "cast": Cast}
-        wrong = [name for name, choice in choices.items() if getattr(place, name) not in get_args(choice)]
+        wrong = [
+            f"{name} must be one of {', '.join(get_args(choice))}, got {values[name]!r}"
+            for name, choice in choices.items()
+            if name in values and values[name] not in get_args(choice)
+        ]
         if wrong:
-            told = "; ".join(
-                f"{name} must be one of {get_args(choices[name])}, got {getattr(place, name)!r}" for name in wrong
-            )
-            raise ConfigError(f"world: {told}")
-        return place
+            raise ConfigError(f"world: {'; '.join(wrong)}")
+        chosen: dict[str, Any] = dict(values)
+        return Place(**chosen)
 
 
 def profile(road: Road) -> Float64[np.ndarray, " n"]:
@@ -111,17 +113,21 @@ def start_m(road: Road, place: Place, seed: int, duration_s: float) -> float:
     if place.stretch == "any":
         # Early, so that a long drive has the road before it.
         return float(np.random.default_rng((seed, 0x57A6)).uniform(START_MARGIN_M, min(START_MARGIN_M + 200.0, last_m)))
-    candidates = _of_one_limit(road, np.arange(START_MARGIN_M, last_m, 5.0), min(limit_mps * duration_s, 500.0))
-    within = candidates[:, None] + np.arange(0.0, _LOOK_M, 5.0)
+    candidates = np.arange(START_MARGIN_M, last_m, 5.0)
+    if place.cast != "nobody":
+        candidates = _of_one_limit(road, candidates, min(limit_mps * duration_s, 500.0))
+    look_m = _BRAKE_M if place.stretch == "slow_bend" else _LOOK_M
+    within = candidates[:, None] + np.arange(0.0, look_m, 5.0)
     curvature = road.pose(within).curvature_per_m
-    if place.stretch == "slow_bend":
-        wished = profile(road)[(within / PROFILE_SPACING_M).astype(np.int64)]
-        return float(candidates[int(np.argmax(wished[:, 0] - wished.min(1)))])
-    score = {"straight": -np.abs(curvature).max(1), "left": curvature.min(1), "right": -curvature.max(1)}
-    best = score[place.stretch]
-    if place.stretch != "straight" and best.max() <= 0:
-        best = np.abs(curvature.mean(1)) * np.sign(curvature.mean(1)) * (1 if place.stretch == "left" else -1)
-    return float(candidates[int(np.argmax(best))])
+    side = {"left": 1.0, "right": -1.0}.get(place.stretch)
+    if side is not None:
+        score = side * curvature.mean(1)
+    elif place.stretch == "straight":
+        score = -np.abs(curvature).max(1)
+    else:
+        here_mps = profile(road)[(candidates / PROFILE_SPACING_M).astype(np.int64)]
+        score = here_mps**2 * np.abs(curvature).max(1)  # what would be felt sideways without braking
+    return float(candidates[int(np.argmax(score))])
 
 
 def _of_one_limit(road: Road, candidates: Float64[np.ndarray, " n"], reach_m: float) -> Float64[np.ndarray, " m"]:
