@@ -7,7 +7,7 @@ import pytest
 
 from dojo.evaluate.baselines import constant_velocity
 from dojo.evaluate.samples import samples_of
-from dojo.evaluate.showcase import clip_scores, showcase
+from dojo.evaluate.showcase import clip_scores, ranking_time_s, showcase
 from dojo.records import Clip
 
 
@@ -36,5 +36,21 @@ def test_few_clips_are_shown_once_and_unjudgeable_ones_never(make_clip: Callable
     assert [e.clip_id for e in showcase(samples, plans)] == ["ok"]
     assert clip_scores(samples, plans)[0] == pytest.approx(0.0, abs=1e-5)
     assert np.isnan(clip_scores(samples, plans)[1])
-    short = samples_of([make_clip(valid_until_s=1.0)])
-    assert showcase(short, constant_velocity(short)) == []
+
+
+def test_recordings_too_short_for_three_seconds_are_ranked_at_the_last_time_that_is_known(
+    make_clip: Callable[..., Clip],
+) -> None:
+    bends = [0.0, 0.3, 0.1]
+    samples = samples_of(
+        [make_clip(f"c{i}", f"d{i}", yaw_rate_radps=b, valid_until_s=1.0) for i, b in enumerate(bends)]
+    )
+    shown = showcase(samples, constant_velocity(samples), of_each=1)
+    assert [e.clip_id for e in shown] == ["c1", "c2", "c0"]
+    assert {e.time_s for e in shown} == {ranking_time_s(samples)}
+    assert 0.8 < ranking_time_s(samples) <= 1.0
+
+
+def test_clips_of_which_nothing_is_known_are_not_shown(make_clip: Callable[..., Clip]) -> None:
+    nothing = samples_of([make_clip(valid_until_s=0.0)])
+    assert showcase(nothing, constant_velocity(nothing)) == []

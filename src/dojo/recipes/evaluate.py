@@ -129,7 +129,8 @@ def _film(judged: _Judged, exhibit: Exhibit, dataset: Dataset, seconds: float) -
     return Video(
         kind=exhibit.kind,
         title=f"{shown[0].vehicle_id}: {tags}",
-        caption=f"Mean lateral error at 3 s of the clip it is shown for: {exhibit.score_m:.2f} m. {drive.drive_id}.",
+        caption=f"Mean lateral error at {exhibit.time_s:.1f} s of the clip it is shown for: {exhibit.score_m:.2f} m. "
+        f"{drive.drive_id}.",
         mp4=clip_video(moments, stream.camera),
     )
 
@@ -162,7 +163,12 @@ def _table(result: OpenLoopResult, page: Path) -> Table:
         for figures in result.figures.values():
             found = figures.get(name)
             cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else "")
-        table.add_row(name, *cells)
+        if any(cells):
+            table.add_row(name, *cells)
+    if not table.rows:
+        table.add_row(
+            "none: no anchor knows 3 s of its future; the page has what is known", *[""] * len(result.figures)
+        )
     return table
 
 

@@ -28,6 +28,11 @@ def _error(samples: Samples, plans: Plans, *, time_s: float, axis: int) -> Measu
     return Measured(np.where(judged, np.abs(off), 0.0), judged.astype(np.float64))
 
 
+def lateral_error(samples: Samples, plans: Plans, time_s: float) -> Measured:
+    """|Δy| of each sample at any time, metres."""
+    return _error(samples, plans, time_s=time_s, axis=_AXES["lateral"])
+
+
 TIME_ERRORS = tuple(
     Metric(
         f"{kind}_error_{s}s_m",
