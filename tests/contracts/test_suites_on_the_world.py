@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dojo.evaluate.plant import IdealCar
 from dojo.evaluate.suites import SUITES
 from dojo.records import Scenario
 from dojo.world.simulator import WorldSimulator
@@ -47,6 +48,21 @@ def test_bends_of_the_curve_speed_suite_are_too_fast_for_the_road_before_them():
         state, _, ego = begun(scenario)
         curvature = state.road.pose(state.start_m + np.arange(0.0, 220.0, 2.0)).curvature_per_m
         assert np.abs(curvature).max() * ego.speed_mps**2 > 3.0, scenario.scenario_id
+
+
+@pytest.mark.parametrize("suite", ["leader", "cut_in"])
+def test_who_never_brakes_collides_and_is_at_fault(suite):
+    simulator, car = WorldSimulator(), IdealCar()
+    ends = []
+    for scenario in SUITES[suite](0)[::2]:
+        state, start = simulator.begin(scenario)
+        ego, truth = start.ego, simulator.truth(state, start.ego)
+        while ego.time_s < scenario.duration_s and truth.contact == "none":
+            ego = car.step(ego, truth.curvature_per_m, 0.0, 0.05)
+            state = simulator.step(state, ego, 0.05)
+            truth = simulator.truth(state, ego)
+        ends.append(truth.contact)
+    assert ends == ["at_fault"] * 6
 
 
 @pytest.mark.parametrize("suite", ["leader", "cut_in"])

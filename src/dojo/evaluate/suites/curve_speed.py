@@ -9,8 +9,8 @@ from dojo.records import Goal, Scenario
 _SEARCHED_M = 16_000.0
 """Assumed: of so much road the hardest bend is too fast for what comes before it, on every kind of road."""
 _FELT_MPS2 = 2.7
-"""Assumed: between the 2.5 m/s2 of people who take bends fast (Bosetti, Da Lio, Saroldi 2014: 1 to 3 m/s2) and the 3 that
-lane keeping may ask for (ISO 11270:2014). Without braking, these bends would be felt with 3.1 m/s2 and more."""
+"""Assumed: between the 2.5 m/s2 of people who take bends fast (Bosetti, Da Lio, Saroldi 2014: 1 to 3 m/s2) and the 3
+that lane keeping may ask for (ISO 11270:2014). Without braking, these bends would be felt with 3.1 m/s2 and more."""
 
 
 def curve_speed(seed: int = 0) -> tuple[Scenario, ...]:
