@@ -196,10 +196,8 @@ def test_rollouts_that_cannot_be_judged_are_refused():
         judge([])
     with pytest.raises(EvaluationError, match="got s-0 more than once; judge one policy at a time"):
         judge([made(), made()])
-    with pytest.raises(
-        RecordError, match="expected 201 steps and 1 pictures throughout, got another number of offset_m"
-    ):
-        made(offset_m=np.zeros(7))
+    with pytest.raises(RecordError, match="201 steps and 1 pictures throughout, got another number of pictures"):
+        made(others_m=())
 
 
 def test_the_policy_that_sees_is_told_from_the_one_that_does_not():

@@ -10,9 +10,9 @@ from dojo.records import Scenario
 
 
 def cut_in(seed: int = 0) -> tuple[Scenario, ...]:
-    """12 cases on motorways, from both sides, with gaps of 1.0 to 1.8 s and a tenth or a fifth slower."""
+    """12 cases on motorways, from both sides, with gaps of 1.0 to 1.8 s and 15 or 20 % slower."""
     scenarios = []
-    for number, (lane, gap_s, slower) in enumerate(product((0, 1), (1.0, 1.4, 1.8), (0.9, 0.8))):
+    for number, (lane, gap_s, slower) in enumerate(product((0, 1), (1.0, 1.4, 1.8), (0.85, 0.8))):
         own = case_seed(seed, 4, number)
         place: Values = {"road": "motorway", "road_seed": own, "stretch": "straight", "lane": lane, "cast": "cut_in"}
         scenarios.append(
