@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dojo.errors import ConfigError, EvaluationError
+from dojo.evaluate.draw import rgb_of
 from dojo.evaluate.video import (
     DRIVEN_RGB,
     PLANNED_RGB,
@@ -17,7 +18,6 @@ from dojo.evaluate.video import (
     clip_video,
     motion_lines,
     png_of,
-    rgb_of,
     scenes,
     still,
 )

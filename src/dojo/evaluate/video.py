@@ -11,31 +11,35 @@ Not here: which clips (`showcase.py`), the page (`page.py`).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Bool, Float
 
 from dojo.errors import ConfigError, EvaluationError
+from dojo.evaluate.draw import (
+    FAINT,
+    GRID,
+    PANEL,
+    Colour,
+    Picture,
+    View,
+    dense,
+    even,
+    fill,
+    line,
+    mp4_of,
+    rgb_of,
+    sides,
+    write,
+)
 from dojo.geometry import Camera
 from dojo.records import Frame, Plans
 
-Picture = UInt8[np.ndarray, "rows columns 3"]
-Colour = tuple[int, int, int]
-
 DRIVEN_RGB: Colour = (86, 180, 233)
 PLANNED_RGB: Colour = (255, 159, 28)
-_INK: Colour = (240, 244, 248)
-_FAINT: Colour = (148, 163, 184)
-_PANEL: Colour = (15, 23, 32)
-_GRID: Colour = (44, 56, 70)
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-_SUBPIXEL = 4  # bits of fraction in OpenCV's drawing coordinates
 
 
 @dataclass(frozen=True)
@@ -113,137 +117,48 @@ def motion_lines(speed_mps: float, curvature_per_m: float) -> tuple[str, str]:
     return f"{speed_mps * 3.6:.0f} km/h", bend + side
 
 
-def rgb_of(frame: Frame) -> Picture:
-    """The frame as RGB (BT.601, limited range)."""
-    stacked = np.concatenate([frame.y.reshape(-1), frame.u.reshape(-1), frame.v.reshape(-1)])
-    rows, columns = frame.y.shape
-    return np.asarray(cv2.cvtColor(stacked.reshape(rows * 3 // 2, columns), cv2.COLOR_YUV2RGB_I420))
-
-
-def _dense(path_m: Float[np.ndarray, "points columns"], reach_m: float) -> Float64[np.ndarray, "dense columns"]:
-    """Points every half metre along a path (x, y, z, and whatever goes with it) up to a reach; none if it stands."""
-    path = np.asarray(path_m, np.float64)
-    step = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
-    keep = np.concatenate([[True], step > 1e-3])
-    path = path[keep]
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1))])
-    if len(path) < 2:
-        return path[:0]
-    where = np.arange(0.0, min(along[-1], reach_m), 0.5)
-    return np.stack([np.interp(where, along, column) for column in path.T], -1)
-
-
-def _sides(
-    path_m: Float64[np.ndarray, "dense 3"], half_width_m: Float64[np.ndarray, " dense"]
-) -> tuple[Float64[np.ndarray, "dense 3"], Float64[np.ndarray, "dense 3"]]:
-    """Left and right edge of a ribbon of given half width, square to the path in the ground plane."""
-    ahead = np.gradient(path_m[:, :2], axis=0)
-    length = np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
-    left = np.stack([-ahead[:, 1], ahead[:, 0]], -1) / length
-    shift = np.concatenate([left * half_width_m[:, None], np.zeros((len(path_m), 1))], 1)
-    return path_m + shift, path_m - shift
-
-
-def _fixed(points: Float64[np.ndarray, "points 2"]) -> np.ndarray:
-    """OpenCV's fixed-point pixels; far outside the picture is clipped, which drawing does not show."""
-    return np.round(np.clip(points, -20_000, 20_000) * (1 << _SUBPIXEL)).astype(np.int32)
-
-
-@dataclass(frozen=True)
-class _View:
-    """Where ground points go: through the camera, or from above."""
-
-    camera: Camera | None
-    scale: float
-    size_px: tuple[int, int]
-    style: VideoStyle
-
-    def pixels(self, points_m: Float64[np.ndarray, "p 3"]) -> tuple[Float64[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
-        """Pixels and which of them lie in front of the camera."""
-        if self.camera is not None:
-            pixels, visible = self.camera.project(points_m)
-            return (pixels + 0.5) * self.scale - 0.5, visible
-        width, height = self.size_px
-        column = width / 2 - points_m[:, 1] * width / (2 * self.style.beside_m)
-        row = height * 0.94 - points_m[:, 0] * height * 0.90 / self.style.reach_m
-        return np.stack([column, row], -1), np.ones(len(points_m), np.bool_)
-
-
-def _fill(
-    picture: Picture, view: _View, path_m: np.ndarray, half_width_m: np.ndarray, colour: Colour, opacity: float
-) -> None:
-    """A ribbon blended into the picture; what lies behind the camera is left out."""
-    if len(path_m) < 2:
-        return
-    left, right = _sides(path_m, half_width_m)
-    left_px, left_seen = view.pixels(left)
-    right_px, right_seen = view.pixels(right)
-    seen = left_seen & right_seen
-    if seen.sum() < 2:
-        return
-    outline = _fixed(np.concatenate([left_px[seen], right_px[seen][::-1]]))
-    layer = picture.copy()
-    cv2.fillPoly(layer, [outline], colour, cv2.LINE_AA, _SUBPIXEL)
-    cv2.addWeighted(layer, opacity, picture, 1 - opacity, 0, dst=picture)
-
-
-def _line(picture: Picture, view: _View, path_m: np.ndarray, colour: Colour, thickness: int, opacity: float) -> None:
-    if len(path_m) < 2:
-        return
-    pixels, seen = view.pixels(path_m)
-    if seen.sum() < 2:
-        return
-    layer = picture.copy()
-    cv2.polylines(layer, [_fixed(pixels[seen])], False, colour, thickness, cv2.LINE_AA, _SUBPIXEL)
-    cv2.addWeighted(layer, opacity, picture, 1 - opacity, 0, dst=picture)
-
-
-def _paint_paths(picture: Picture, view: _View, scene: Scene, style: VideoStyle) -> None:
+def _paint_paths(picture: Picture, view: View, scene: Scene, style: VideoStyle) -> None:
     """Spread, other hypotheses, planned ribbon, driven edges: from the faintest to the one that matters most."""
     thin = 1 if view.camera is None else 2
     best = int(scene.probability.argmax())
-    plan = _dense(scene.planned_m[best], style.reach_m)
+    plan = dense(scene.planned_m[best], style.reach_m)
     for other in range(len(scene.planned_m)):
         if other != best:
             faint = 0.3 + 0.5 * float(scene.probability[other])
-            _line(picture, view, _dense(scene.planned_m[other], style.reach_m), PLANNED_RGB, thin, faint)
+            line(picture, view, dense(scene.planned_m[other], style.reach_m), PLANNED_RGB, thin, faint)
     if scene.scale_m is not None and len(plan):
-        wide = _dense(np.concatenate([scene.planned_m[best], scene.scale_m[:, 1:2]], 1), style.reach_m)
-        _fill(picture, view, wide[:, :3], wide[:, 3], PLANNED_RGB, 0.2)
-    _fill(picture, view, plan, np.full(len(plan), style.vehicle_width_m / 4), PLANNED_RGB, 0.4)
-    _line(picture, view, plan, PLANNED_RGB, thin, 1.0)
-    driven = _dense(scene.driven_m[scene.driven_valid], style.reach_m)
+        wide = dense(np.concatenate([scene.planned_m[best], scene.scale_m[:, 1:2]], 1), style.reach_m)
+        fill(picture, view, wide[:, :3], wide[:, 3], PLANNED_RGB, 0.2)
+    fill(picture, view, plan, np.full(len(plan), style.vehicle_width_m / 4), PLANNED_RGB, 0.4)
+    line(picture, view, plan, PLANNED_RGB, thin, 1.0)
+    driven = dense(scene.driven_m[scene.driven_valid], style.reach_m)
     if len(driven) >= 2:
-        for edge in _sides(driven, np.full(len(driven), style.vehicle_width_m / 2)):
-            _line(picture, view, edge, (10, 30, 50), thin + 3, 0.4)
-            _line(picture, view, edge, DRIVEN_RGB, thin, 1.0)
-
-
-def _write(picture: Picture, text: str, at: tuple[int, int], size: float, colour: Colour = _INK) -> None:
-    cv2.putText(picture, text, at, _FONT, size, colour, 1, cv2.LINE_AA)
+        for edge in sides(driven, np.full(len(driven), style.vehicle_width_m / 2)):
+            line(picture, view, edge, (10, 30, 50), thin + 3, 0.4)
+            line(picture, view, edge, DRIVEN_RGB, thin, 1.0)
 
 
 def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
     """Texts, the legend, and the view from above with a scale in metres; players put their controls at the bottom."""
-    panel = np.full((height, style.panel_px, 3), _PANEL, np.uint8)
+    panel = np.full((height, style.panel_px, 3), PANEL, np.uint8)
     head, foot = 126, 4
     above = panel[head : height - foot]
-    view = _View(None, 1.0, (above.shape[1], above.shape[0]), style)
+    view = View(None, 1.0, (above.shape[1], above.shape[0]), style.reach_m, style.beside_m)
     for ahead_m in range(0, int(style.reach_m) + 1, 20):
         pixels, _ = view.pixels(np.array([[float(ahead_m), style.beside_m, 0.0]]))
         row = round(float(pixels[0, 1]))
-        cv2.line(above, (34, row), (style.panel_px, row), _GRID, 1)
-        _write(above, f"{ahead_m}", (6, row + 4), 0.38, _FAINT)
+        cv2.line(above, (34, row), (style.panel_px, row), GRID, 1)
+        write(above, f"{ahead_m}", (6, row + 4), 0.38, FAINT)
     _paint_paths(above, view, scene, style)
     for number, text in enumerate(scene.lines[:2]):
-        _write(panel, text, (10, 24 + 22 * number), 0.55 if number == 0 else 0.48)
+        write(panel, text, (10, 24 + 22 * number), 0.55 if number == 0 else 0.48)
     legend = ((DRIVEN_RGB, "driven"), (PLANNED_RGB, "planned, most probable"))
     for number, (colour, text) in enumerate(legend):
         row = 72 + 19 * number
         cv2.line(panel, (10, row - 4), (30, row - 4), colour, 3, cv2.LINE_AA)
-        _write(panel, text, (38, row), 0.42)
-    _write(panel, "thin: other hypotheses; shade: +- scale", (10, 110), 0.36, _FAINT)
-    _write(panel, "m ahead", (style.panel_px - 62, head + 12), 0.36, _FAINT)
+        write(panel, text, (38, row), 0.42)
+    write(panel, "thin: other hypotheses; shade: +- scale", (10, 110), 0.36, FAINT)
+    write(panel, "m ahead", (style.panel_px - 62, head + 12), 0.36, FAINT)
     return panel
 
 
@@ -260,17 +175,12 @@ def still(scene: Scene, camera: Camera, style: VideoStyle | None = None) -> Pict
             f"video: expected frames of {camera.width_px} x {camera.height_px} px, got {columns} x {rows}; pass the "
             "camera that these frames were resampled into"
         )
-    size = (_even(columns * style.scale), _even(rows * style.scale))
+    size = (even(columns * style.scale), even(rows * style.scale))
     picture = np.asarray(cv2.resize(rgb_of(scene.frame), size, interpolation=cv2.INTER_CUBIC))
-    _paint_paths(picture, _View(camera, style.scale, size, style), scene, style)
+    _paint_paths(picture, View(camera, style.scale, size, style.reach_m, style.beside_m), scene, style)
     if style.panel_px:
         picture = np.concatenate([picture, _panel(scene, style, size[1])], 1)
     return picture
-
-
-def _even(length: float) -> int:
-    """The nearest even size: YUV420 halves its chroma planes."""
-    return 2 * round(length / 2)
 
 
 def png_of(picture: Picture) -> bytes:
@@ -288,23 +198,4 @@ def clip_video(moments: Iterable[Scene], camera: Camera, style: VideoStyle | Non
         EvaluationError: there are no scenes, or a frame is not of this camera's size.
     """
     style = style or VideoStyle()
-    sink = io.BytesIO()
-    with av.open(sink, "w", format="mp4") as container:
-        stream = None
-        for index, scene in enumerate(moments):
-            picture = still(scene, camera, style)
-            if stream is None:
-                stream = container.add_stream("libx264", rate=Fraction(style.fps).limit_denominator(1000))
-                stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuv420p"
-                stream.thread_count = 1
-                stream.options = {"crf": "26", "preset": "medium"}
-                stream.time_base = 1 / Fraction(style.fps).limit_denominator(1000)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = index
-            frame.time_base = stream.time_base
-            container.mux(stream.encode(frame))
-        if stream is None:
-            raise EvaluationError("video: expected at least one scene, got none; the clip has no anchors")
-        container.mux(stream.encode(None))
-    return sink.getvalue()
+    return mp4_of((still(scene, camera, style) for scene in moments), style.fps)
