@@ -67,6 +67,7 @@ class _World:
         self.place = Place.of({**scenario.place, "weather": other} if other else scenario.place)
         self.road: Road = make_road(self.place.road_seed, self.place.road, self.place.length_m)
         self.profile_mps: Float64[np.ndarray, " n"] = profile(self.road)
+        self._located: tuple[EgoState, tuple[float, float]] | None = None
         self.start_m = self.s_m = start_m(self.road, self.place, scenario.seed, scenario.duration_s)
         self.ego = self._start()
         front_m = self.s_m + scenario.plant.length_m - scenario.plant.rear_overhang_m
@@ -92,8 +93,10 @@ class _World:
         return EgoState(0.0, x, y, yaw, self.reference_mps(self.s_m) if given is None else given)
 
     def locate(self, ego: EgoState) -> tuple[float, float]:
-        """Along the road and across it."""
-        return self.road.locate(ego.x_m, ego.y_m, self.s_m)
+        """Along the road and across it; the last answer is kept, as one ego is asked about several times."""
+        if self._located is None or self._located[0] is not ego:
+            self._located = ego, self.road.locate(ego.x_m, ego.y_m, self.s_m)
+        return self._located[1]
 
     def lane_at(self, lateral_m: float) -> int:
         """The lane whose centre is nearest."""
