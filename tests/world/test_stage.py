@@ -50,11 +50,11 @@ def test_starts_leave_road_behind_and_before():
 
 def test_what_the_world_does_not_know_is_refused():
     with pytest.raises(
-        ConfigError, match=r"expected places to name some of .*, got colour; this scenario may be meant"
+        ConfigError, match=r"scenario a: expected a place that names some of .*, got colour; correct the"
     ):
-        Place.of({"colour": "red"})
-    with pytest.raises(ConfigError, match=r"road must be one of rural, suburban, motorway, got 'path'"):
-        Place.of({"road": "path"})
+        Place.of({"colour": "red"}, "a")
+    with pytest.raises(ConfigError, match=r"scenario a: expected road from rural, suburban, motorway, got 'path'"):
+        Place.of({"road": "path"}, "a")
     with pytest.raises(ConfigError, match=r"expected a length_m above 590, got 500"):
         start_m(make_road(1, "rural", 500.0), Place("rural", 1, 500.0), 0, 5.0)
     road = make_road(1, "rural")

@@ -64,7 +64,8 @@ class _World:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         other = scenario.disturbance.weather
-        self.place = Place.of({**scenario.place, "weather": other} if other else scenario.place)
+        values = {**scenario.place, "weather": other} if other else scenario.place
+        self.place = Place.of(values, scenario.scenario_id)
         self.road: Road = make_road(self.place.road_seed, self.place.road, self.place.length_m)
         self.profile_mps: Float64[np.ndarray, " n"] = profile(self.road)
         self._located: tuple[EgoState, tuple[float, float]] | None = None
@@ -88,9 +89,10 @@ class _World:
     def _start(self) -> EgoState:
         scenario, lane_m = self.scenario, self.road.lane_centre_m(self.place.lane)
         x, y, _ = (float(v) for v in self.road.point(self.s_m, lane_m + scenario.start_offset_m))
-        yaw = float(self.road.pose(self.s_m).yaw_rad) + scenario.start_yaw_rad
-        given = scenario.start_speed_mps
-        return EgoState(0.0, x, y, yaw, self.reference_mps(self.s_m) if given is None else given)
+        here, given = self.road.pose(self.s_m), scenario.start_speed_mps
+        speed = self.reference_mps(self.s_m) if given is None else given
+        yaw = float(here.yaw_rad) + scenario.start_yaw_rad
+        return EgoState(0.0, x, y, yaw, speed, yaw_rate_radps=speed * float(here.curvature_per_m))
 
     def locate(self, ego: EgoState) -> tuple[float, float]:
         """Along the road and across it; the last answer is kept, as one ego is asked about several times."""

@@ -68,8 +68,8 @@ class Place:
     slower: float = 0.85
 
     @staticmethod
-    def of(values: Mapping[str, str | float | int | bool]) -> Place:
-        """The place that plain values name.
+    def of(values: Mapping[str, str | float | int | bool], scenario_id: str) -> Place:
+        """The place that a scenario's plain values name.
 
         Raises:
             ConfigError: a name or a choice that the world does not know.
@@ -78,17 +78,17 @@ class Place:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(
-                f"world: expected places to name some of {', '.join(sorted(known))}, got {', '.join(unknown)}; "
-                "this scenario may be meant for another simulator"
+                f"scenario {scenario_id}: expected a place that names some of {', '.join(sorted(known))}, got "
+                f"{', '.join(unknown)}; correct the suite, or take another simulator"
             )
         choices = {"road": RoadKind, "stretch": Stretch, "weather": Weather, "cast": Cast}
         wrong = [
-            f"{name} must be one of {', '.join(get_args(choice))}, got {values[name]!r}"
+            f"{name} from {', '.join(get_args(choice))}, got {values[name]!r}"
             for name, choice in choices.items()
             if name in values and values[name] not in get_args(choice)
         ]
         if wrong:
-            raise ConfigError(f"world: {'; '.join(wrong)}")
+            raise ConfigError(f"scenario {scenario_id}: expected {'; '.join(wrong)}")
         chosen: dict[str, Any] = dict(values)
         return Place(**chosen)
 
