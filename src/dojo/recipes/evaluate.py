@@ -32,7 +32,7 @@ from dojo.load.source import cameras_of
 from dojo.model.plans import plans
 from dojo.model.policy import Policy
 from dojo.recipes.run import Outcome, RunRecord, read_record, record, write_record, write_whole
-from dojo.recipes.train import load_policy
+from dojo.recipes.train import decoded, load_policy
 from dojo.records import Batch, Clip, Plans
 from dojo.store.dataset import Dataset
 
@@ -50,6 +50,8 @@ class EvaluateRun:
         videos_of_each: how many failures, typical and best clips to film.
         video_seconds: length of each film.
         threads: of torch on the CPU.
+        cache_gb: room in the folder of the report for decoded frames, so that clips that share frames share their
+            decoding; 0 decodes for each clip.
     """
 
     run: Path
@@ -60,6 +62,7 @@ class EvaluateRun:
     videos_of_each: int = 2
     video_seconds: float = 6.0
     threads: int = 2
+    cache_gb: float = 2.0
     intervals: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
@@ -200,8 +203,10 @@ def run(config: EvaluateRun, console: Console) -> Outcome:
     clips = _chosen(dataset, config.split)
     training = dataset.clips(split="train")
     samples = samples_of(clips)
+    out = config.out or config.run
+    source = decoded(dataset, clips, config.cache_gb, out, console)
     with Progress(console=console, transient=True) as progress:
-        batches = in_order(clips, cameras_of(dataset.drives()), dataset, config.batch_size)
+        batches = in_order(clips, cameras_of(dataset.drives()), source, config.batch_size)
         answer = predict(loaded.policy, batches, progress)
     result = evaluate(
         samples,
@@ -215,7 +220,6 @@ def run(config: EvaluateRun, console: Console) -> Outcome:
         _film(judged, exhibit, dataset, config.video_seconds)
         for exhibit in showcase(samples, answer, config.videos_of_each)
     ]
-    out = config.out or config.run
     this = record("evaluate", config, dataset_version=dataset.version, seed=config.intervals.seed)
     provenance = _provenance(this, loaded.sha256, trained, clips, config.split)
     report = result.to_json(provenance)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
-from dojo.load.source import cameras_of, recorded_cameras_of
+from dojo.load.source import FrameSource, cameras_of, recorded_cameras_of
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
@@ -151,9 +151,11 @@ def _claim(config: TrainRun, dataset_version: str) -> None:
     write_record(config.out, wanted)
 
 
-def _decoded(dataset: Dataset, clips: Sequence[Clip], config: TrainRun, console: Console) -> FrameCache:
-    """The dataset's frames, decoded as far as there is room for them."""
-    cache = FrameCache(dataset, round(config.cache_gb * 1e9), config.out)
+def decoded(dataset: Dataset, clips: Sequence[Clip], cache_gb: float, folder: Path, console: Console) -> FrameSource:
+    """The dataset's frames, those of these clips decoded as far as there is room for them in a file of the folder."""
+    if cache_gb <= 0:
+        return dataset
+    cache = FrameCache(dataset, round(cache_gb * 1e9), folder)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("decode", total=None)
         cache.fill(clips, lambda done, total: progress.update(task, completed=done, total=total))
@@ -174,7 +176,7 @@ def run(config: TrainRun, console: Console) -> Outcome:
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy).to(device)
     drives = dataset.drives()
-    source = _decoded(dataset, clips, config, console) if config.cache_gb > 0 else dataset
+    source = decoded(dataset, clips, config.cache_gb, config.out, console)
     loader = Loader(
         clips, cameras_of(drives), source, config.load, dataset.content_hash(), recorded=recorded_cameras_of(drives)
     )
