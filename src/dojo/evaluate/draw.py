@@ -151,7 +151,7 @@ def mp4_of(pictures: Iterable[Picture], fps: float) -> bytes:
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
                 stream.thread_count = 1
-                stream.options = {"crf": "26", "preset": "medium"}
+                stream.options = {"crf": "26", "preset": "veryfast"}
                 stream.time_base = 1 / rate
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = index
