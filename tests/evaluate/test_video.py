@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dojo.errors import ConfigError, EvaluationError
-from dojo.evaluate.draw import rgb_of
+from dojo.evaluate.draw import mp4_of, rgb_of
 from dojo.evaluate.video import (
     DRIVEN_RGB,
     PLANNED_RGB,
@@ -181,3 +181,11 @@ def test_a_video_of_nothing_is_refused() -> None:
 def test_impossible_styles_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"got scale 0\.0, panel 256 px"):
         VideoStyle(scale=0.0)
+
+
+def test_a_film_longer_than_the_encoder_looks_ahead_keeps_its_frames_and_its_length() -> None:
+    pictures = [np.full((64, 96, 3), 2 * number, np.uint8) for number in range(90)]
+    with av.open(io.BytesIO(mp4_of(pictures, 5.0))) as film:
+        shown = list(film.decode(video=0))
+    assert len(shown) == 90
+    assert [float(frame.time) for frame in shown] == pytest.approx([number / 5.0 for number in range(90)])

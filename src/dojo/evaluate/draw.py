@@ -155,7 +155,7 @@ def mp4_of(pictures: Iterable[Picture], fps: float) -> bytes:
                 stream.time_base = 1 / rate
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = index
-            frame.time_base = stream.time_base
+            frame.time_base = 1 / rate  # not the stream's: once the first packet is written, that is the container's
             container.mux(stream.encode(frame))
         if stream is None:
             raise EvaluationError("video: expected at least one scene, got none; what is filmed has no pictures")
