@@ -18,7 +18,7 @@ from dojo.store import Dataset
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[dict[str, str]]:
     """Options for a bucket named `bucket` in an S3 service on this machine."""
-    moto = pytest.importorskip("moto.server", reason="needs a local S3 service: install moto[server]")
+    moto = pytest.importorskip("moto.server", reason="needs a local S3 service: pip install '.[dev]'")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
