@@ -20,9 +20,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"geometry", "errors"},
     "world": SHARED,
     **dict.fromkeys(STAGES, SHARED),
+    "release": SHARED,
+    "drive": SHARED,
     "machine": SHARED,
-    "recipes": {*SHARED, *STAGES, "world", "machine"},
-    "cli": {*SHARED, *STAGES, "world", "machine", "recipes"},
+    "recipes": {*SHARED, *STAGES, "world", "release", "drive", "machine"},
+    "cli": {*SHARED, *STAGES, "world", "release", "drive", "machine", "recipes"},
 }
 # Each folder of the machine may import those before it.
 MACHINE = ("numbers", "chip", "network", "compile", "simulate", "plan", "specs")
