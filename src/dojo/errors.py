@@ -6,7 +6,8 @@
     |-- StoreError            the dataset is missing, damaged, or was written by a newer Dojo
     |-- ConfigError           a configuration that cannot work: field, value and way out are in the message
     |-- CheckpointError       a checkpoint is missing, torn, or belongs to another model
-    `-- EvaluationError       an evaluation cannot be made from what is at hand
+    |-- EvaluationError       an evaluation cannot be made from what is at hand
+    `-- ReleaseError          a release, an installation or a licence is refused; carries the rule that refused it
 
 Idea: a message says what was expected, what came, where, and what to do about it, in that order, so that the
 reader never needs the source code to go on. `tests/test_errors.py` reads the tree above against the classes.
@@ -60,3 +61,25 @@ class CheckpointError(DojoError):
 
 class EvaluationError(DojoError):
     """An evaluation cannot be made from what is at hand."""
+
+
+class ReleaseError(DojoError):
+    """A release, an installation or a licence is refused.
+
+    Args:
+        rule: the name of the rule that refused it, for example `licence_expired`; one word, stable, the same in the
+            documentation, in the tests and in what a carmaker reads.
+        message: what was expected, what came, where, and what to do.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"
+
+    def __reduce__(self) -> tuple[type[ReleaseError], tuple[str, str]]:
+        """Keep both arguments when the error crosses a process boundary."""
+        return type(self), (self.rule, self.message)
