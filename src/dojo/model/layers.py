@@ -25,11 +25,13 @@ class Block(nn.Module):
 
 
 class Patches(nn.Module):
-    """One projection of each patch of a frame, or of a pair of frames: a convolution whose windows do not overlap.
+    """One projection of each patch of a frame, or of a pair, rectified: a convolution whose windows do not overlap.
 
     Written as a product of matrices, so that pixels are rearranged while they are one byte each, a row of a patch
-    moving as one word, and once, although a frame is the later of one pair and the earlier of the next. The output
-    lies channels last in memory, where the convolutions that follow want it.
+    moving as one word, and once, although a frame is the later of one pair and the earlier of the next. Frames are
+    ordered by time before they are by row of the batch, so that the earlier and the later frames of all pairs are two
+    stretches of memory and need no copy. The output lies channels last in memory, where the convolutions that follow
+    want it.
 
     Args:
         rows, columns: of a patch, packed pixels; 2 or 4 columns.
@@ -48,20 +50,24 @@ class Patches(nn.Module):
         nn.init.normal_(self.weight, std=(2 / (self.seen_at_once * inputs)) ** 0.5)
 
     def forward(self, frames: UInt8[Tensor, "batch frames 6 rows columns"]) -> Float[Tensor, "n out _rows _columns"]:
-        """The projection of each patch of each frame, or of each pair of neighbouring frames."""
+        """What each frame's, or each pair of neighbouring frames', patches project to where it is positive.
+
+        Ordered by time first: the first of every row of the batch, then the second of every row.
+        """
         batch, count, planes, rows, columns = frames.shape
         down, across = rows // self.rows, columns // self.columns
-        words = frames.reshape(batch * count, planes, down, self.rows, columns).view(_WORDS[self.columns])
-        pixels = words.permute(0, 2, 4, 1, 3).contiguous().view(torch.uint8).view(batch, count, down * across, -1)
-        # Flipping the top bit of an unsigned byte subtracts 128, where limited-range video is centred.
-        centred = pixels.bitwise_xor_(128).view(torch.int8).to(_compute_type(self.weight))
+        words = frames.reshape(batch, count, planes, down, self.rows, columns).view(_WORDS[self.columns])
+        pixels = words.permute(1, 0, 3, 5, 2, 4).contiguous().view(torch.uint8).view(count, batch * down * across, -1)
+        # Limited-range video is centred on 128. Bytes become numbers several times faster unsigned than signed.
+        centred = pixels.to(_compute_type(self.weight)).sub_(128)
         # Assumed: a spread of about 64 steps; dividing the few weights spares a pass over the many pixels.
         weights = (self.weight / 64.0).to(centred.dtype)
         seen = self.bias.to(centred.dtype)
         for place, weight in enumerate(weights):
-            shown = centred[:, place : count - self.seen_at_once + 1 + place]
-            seen = torch.addmm(seen, shown.reshape(-1, shown.shape[-1]), weight)
-        return seen.view(-1, down, across, seen.shape[-1]).permute(0, 3, 1, 2)
+            shown = centred[place : count - self.seen_at_once + 1 + place]
+            seen = torch.addmm(seen, shown.flatten(0, 1), weight)
+        # Before the view: changing a view in place would bring its gradient back in another order of memory.
+        return torch.relu_(seen).view(-1, down, across, seen.shape[-1]).permute(0, 3, 1, 2)
 
 
 def _compute_type(weight: Tensor) -> torch.dtype:

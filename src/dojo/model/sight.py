@@ -60,7 +60,6 @@ class Sight(nn.Module):
         first, second, third = config.far_widths
         self.far_stem = Patches(2, 4, first, pairs=False)
         self.far_stages = nn.Sequential(
-            nn.ReLU(inplace=True),
             nn.Conv2d(first, second, 3, stride=(2, 1), padding=1, bias=False),
             nn.BatchNorm2d(second),
             nn.ReLU(inplace=True),

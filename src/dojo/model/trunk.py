@@ -51,8 +51,7 @@ class Trunk(nn.Module):
         self.first_row, self.last_row = config.rows
         channels = config.widths[0]
         self.stem = Patches(4, 4, channels, pairs=True)
-        first: list[nn.Module] = [nn.ReLU(inplace=True), *(Block(channels) for _ in range(config.depths[0]))]
-        stages = [nn.Sequential(*first)]
+        stages = [nn.Sequential(*(Block(channels) for _ in range(config.depths[0])))]
         for width, depth in zip(config.widths[1:], config.depths[1:], strict=True):
             stage = (
                 nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
@@ -80,7 +79,7 @@ class Trunk(nn.Module):
         flat = torch.relu(self.squeeze(maps[-1])).flatten(1)
         feature: Tensor = self.project(flat) + self.point_out(sight)
 
-        def by_anchor(tensor: Tensor) -> Tensor:
-            return tensor.reshape(batch, count - 1, *tensor.shape[1:])
+        def by_anchor(tensor: Tensor) -> Tensor:  # `Patches` orders by time first
+            return tensor.view(count - 1, batch, *tensor.shape[1:]).transpose(0, 1)
 
         return Seen(by_anchor(feature), by_anchor(sight), by_anchor(logits))
