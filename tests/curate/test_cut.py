@@ -123,15 +123,16 @@ def test_standing_braking_and_starting_have_their_tags(make_drive, made, paths):
     assert "hard_brake" not in found[16]
 
 
-def test_a_signalled_lane_change_is_one_pulse_of_desire_and_a_tag(make_drive, made, paths):
+def test_a_signalled_lane_change_is_desired_while_the_blinker_is_on_and_has_a_tag(make_drive, made, paths):
     drive = make_drive(
         made(paths["from_heading"](20.0, lane_change), length_s=30.0, signals={"blinker_left": between(7.05, 12.0)})
     )
     clips = cut(drive, CurateConfig())
     desire = np.concatenate([clip.desire for clip in clips])
     times = (np.concatenate([clip.anchor_timestamps_ns for clip in clips]) - START_NS) / 1e9
-    assert [DESIRES[code] for code in desire[desire > 0]] == ["lane_change_left"]
-    assert times[desire > 0][0] == pytest.approx(7.2, abs=0.01)
+    assert {DESIRES[code] for code in desire[desire > 0]} == {"lane_change_left"}
+    assert times[desire > 0][[0, -1]] == pytest.approx([7.2, 12.0], abs=0.21)
+    assert (np.diff(np.flatnonzero(desire)) == 1).all()
     assert all("lane_change" in clip.tags for clip in clips[7:12])
     assert "lane_change" not in clips[1].tags
 
@@ -145,7 +146,7 @@ def test_a_turn_is_told_from_a_lane_change_by_its_heading(make_drive, made, path
         )
     )
     desire = np.concatenate([clip.desire for clip in cut(drive, CurateConfig())])
-    assert [DESIRES[code] for code in desire[desire > 0]] == ["turn_right"]
+    assert {DESIRES[code] for code in desire[desire > 0]} == {"turn_right"}
 
 
 def test_a_blinker_without_a_manoeuvre_is_only_a_blinker(make_drive, made, paths):
@@ -159,11 +160,13 @@ def test_a_blinking_lamp_counts_once_and_hazard_lights_not_at_all(make_drive, ma
     once = cut(make_drive(made(paths["straight"](20.0), fps=20.0, signals={"blinker_left": blinking})), CurateConfig())
     both = {"blinker_left": between(5.0, 9.0), "blinker_right": between(5.0, 9.0)}
     none = cut(make_drive(made(paths["straight"](20.0), signals=both)), CurateConfig())
-    assert sum((clip.desire > 0).sum() for clip in once) == 1
+    desire = np.concatenate([clip.desire for clip in once])
+    assert (np.diff(np.flatnonzero(desire)) == 1).all()
+    assert (desire > 0).sum() == pytest.approx(20, abs=2)
     assert sum((clip.desire > 0).sum() for clip in none) == 0
 
 
-def test_a_blinker_that_is_on_when_the_recording_begins_is_no_rising_edge(make_drive, made, paths):
+def test_a_blinker_that_is_on_when_the_recording_begins_asks_for_nothing_that_is_known(make_drive, made, paths):
     drive = make_drive(made(paths["straight"](20.0), signals={"blinker_left": between(-1.0, 4.0)}))
     assert sum((clip.desire > 0).sum() for clip in cut(drive, CurateConfig())) == 0
 

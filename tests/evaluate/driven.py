@@ -141,7 +141,7 @@ def plans_of(positions) -> Plans:
 
 
 class LaneKeeper:
-    """Drives back to the lane's centre; changes lane when it sees the pulse, and stops before a wall if told to."""
+    """Drives back to the lane's centre; stops before a wall if told to."""
 
     def __init__(self, *, brakes: bool = False) -> None:
         self.brakes = brakes
@@ -168,7 +168,7 @@ class LaneKeeper:
 
 
 class ChangesLane(LaneKeeper):
-    """Aims one lane to the left from the first pulse on."""
+    """Aims one lane to the left from the first request on."""
 
     def __call__(self, frames, speed_mps, speed_valid, desire, traffic_right):
         plans = super().__call__(frames, speed_mps, speed_valid, desire, traffic_right)

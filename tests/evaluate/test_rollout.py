@@ -132,23 +132,32 @@ def test_latency_delays_what_is_asked_by_as_much():
     assert first_asked(0.1) == pytest.approx(0.3)
 
 
-def test_the_request_is_one_pulse_and_is_remembered_at_the_oldest_anchor_while_it_is_kept():
+def test_a_request_is_told_from_when_it_is_made_until_the_car_is_in_the_next_lane():
     policy = ChangesLane()
     scenario = case(
-        requests=(Request("lane_change_left", at_s=1.0, kept_s=1.5),),
-        goal=Goal(lanes_left=1, within_m=0.5),
-        duration_s=10.0,
+        requests=(Request("lane_change_left", at_s=1.0),), goal=Goal(lanes_left=1, within_m=0.5), duration_s=10.0
     )
     (rollout,) = driven([scenario], policy, RolloutConfig(anchors=3))
     left = DESIRES.index("lane_change_left")
-    shown = [(desires[0] == left).nonzero()[0].tolist() for desires in policy.desires]
-    # The pulse comes with the picture at 1.0 s, moves through the window, and stays at its end until 2.5 s.
-    first = 4  # the picture at 1.0 s is the fifth that is answered
-    assert shown[:first] == [[]] * first
-    assert shown[first : first + 4] == [[2], [1], [0], [0]]
-    assert shown[first + 7 : first + 9] == [[0], []]
+    told = np.flatnonzero(rollout.desire)
+    assert set(rollout.desire) == {0, left}
+    assert (np.diff(told) == 1).all()
+    assert rollout.times_s[rollout.tick_step[told[0]]] == pytest.approx(1.0)
+    steps = np.array(rollout.tick_step)
+    there = (rollout.lanes_left[steps] == 1) & (abs(rollout.offset_m[steps]) < 0.5)
+    assert np.argmax(there) == told[-1] + 1
+    assert rollout.desire[told[-1] + 1 :].sum() == 0
+    # The window of the policy holds what was asked at each of its anchors.
+    assert policy.desires[told[0] - 1][0].tolist() == [0, 0, left]
     assert (rollout.ended, rollout.lanes_left[-1]) == ("time_over", 1)
     assert abs(rollout.offset_m[-20:]).max() < 0.3
+
+
+def test_a_request_that_is_not_met_is_given_up():
+    scenario = case(requests=(Request("lane_change_left", at_s=1.0, kept_s=1.5),), duration_s=4.0)
+    (rollout,) = driven([scenario], LaneKeeper())
+    times_s = rollout.times_s[list(rollout.tick_step)][rollout.desire > 0]
+    assert times_s[[0, -1]] == pytest.approx([1.0, 2.4], abs=0.11)
 
 
 def test_a_lane_change_that_nobody_asked_for_is_an_intervention():

@@ -19,7 +19,7 @@ def test_scenarios_need_a_name_a_seed_and_an_end():
 
 
 def test_requests_ask_for_something_at_a_time_that_comes():
-    assert Request("lane_change_left", 0.0).kept_s == 3.0
+    assert Request("lane_change_left", 0.0).kept_s == 10.0
     with pytest.raises(RecordError, match=r"request: expected one of .*, got 'none'"):
         Request("none", 1.0)
     with pytest.raises(RecordError, match=r"expected times from zero, got at_s -1.0"):

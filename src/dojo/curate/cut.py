@@ -144,7 +144,7 @@ def _clip(
         acceleration_mps2=found.acceleration_mps2,
         action_valid=found.action_valid,
         ego_rates=found.ego_rates,
-        desire=desires(requests, int(times_ns[0]), times_ns[1:]),
+        desire=desires(requests, times_ns[1:]),
     )
 
 

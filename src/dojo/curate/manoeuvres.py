@@ -1,6 +1,6 @@
 """What the vehicle was doing: manoeuvre tags of a stretch, and what its driver asked for with the blinker.
 
-In: a drive and its motion. Out: tags for any stretch of time; the rising edges of the blinkers with their meaning.
+In: a drive and its motion. Out: tags for any stretch of time; the uses of the blinkers with their meaning.
 Idea: the drive is laid on an even 0.1 s grid once, and every tag is a reduction over a window of it. A window reaches
 `LOOK_AHEAD_S` past the last anchor, because a tag says what the road asks of the policy next. Whether a blinker meant
 a turn or a lane change is read from what followed: a turn leaves the heading changed, a lane change leaves it as it
@@ -75,9 +75,10 @@ class Track:
 
 @dataclass(frozen=True)
 class Request:
-    """A use of the blinker: when it came on, what it meant (index into `DESIRES`), and when the manoeuvre was over."""
+    """A use of the blinker: when it came on and went off, what it meant (index into `DESIRES`), when all was over."""
 
     start_ns: int
+    off_ns: int
     desire: int
     end_ns: int
 
@@ -136,16 +137,11 @@ def tags(track: Track, start_ns: int, last_anchor_ns: int) -> tuple[str, ...]:
     return tuple(sorted(name for name, holds in found.items() if holds))
 
 
-def desires(
-    requests: tuple[Request, ...], before_ns: int, anchors_ns: Int64[np.ndarray, " anchors"]
-) -> Int64[np.ndarray, " anchors"]:
-    """At each anchor the desire whose blinker came on since the frame before it, else none."""
-    edges = np.concatenate([[before_ns], anchors_ns])
+def desires(requests: tuple[Request, ...], anchors_ns: Int64[np.ndarray, " anchors"]) -> Int64[np.ndarray, " anchors"]:
+    """At each anchor the desire whose blinker is on, else none."""
     result = np.zeros(len(anchors_ns), np.int64)
     for request in requests:
-        at = int(np.searchsorted(edges, request.start_ns)) - 1
-        if 0 <= at < len(result):
-            result[at] = request.desire
+        result[(anchors_ns >= request.start_ns) & (anchors_ns <= request.off_ns)] = request.desire
     return result
 
 
@@ -235,7 +231,7 @@ def _request(track: Track, side: int, start_ns: int, off_ns: int) -> Request:
             name = f"turn_{hand}"
         elif abs(turned[-1]) <= LANE_HEADING_RAD and LANE_SHIFT_M[0] <= shift <= LANE_SHIFT_M[1]:
             name = f"lane_change_{hand}"
-    return Request(start_ns, DESIRES.index(name), end_ns)
+    return Request(start_ns, off_ns, DESIRES.index(name), end_ns)
 
 
 def _unsignalled_lane_changes(track: Track) -> Bool[np.ndarray, " n"]:

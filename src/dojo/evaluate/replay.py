@@ -316,7 +316,7 @@ class Replay:
             speed_mps=speed if scenario.start_speed_mps is None else scenario.start_speed_mps,
             yaw_rate_radps=rate,
         )
-        return state, Start(ego, line.view, "traffic_left" not in drive.tags)
+        return state, Start(ego, line.view, "traffic_left" not in drive.tags, line.recorded)
 
     def observe(self, state: ReplayState, ego: EgoState) -> Observation:
         """The picture from where the ego is, and the recorded line ahead of it."""

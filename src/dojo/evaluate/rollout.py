@@ -36,6 +36,10 @@ from dojo.records import (
 )
 from dojo.records.pack import pack
 
+_SIDES = {"lane_change_left": 1, "lane_change_right": -1}
+_ARRIVED_M = 0.5
+"""Assumed: so near to the next lane's centre, the blinker goes off; the simulated fleet's drivers do it there too."""
+
 
 @runtime_checkable
 class DrivingPolicy(Protocol):
@@ -97,12 +101,20 @@ class RolloutConfig:
 
 @dataclass(frozen=True)
 class _Seen:
-    """One picture in a policy's window: packed, the speed when it was taken, the request that came with it."""
+    """One picture in a policy's window: packed, the speed when it was taken, what the driver asked for then."""
 
     packed: UInt8[np.ndarray, "6 128 256"]
-    taken_s: float
     speed_mps: float
     desire: int
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """The request in force: its number, the lane it was made in, and whether it has been met."""
+
+    number: int
+    from_lane: int
+    met: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,7 @@ class _Car:
     window: tuple[_Seen, ...] = ()
     plan: Plan | None = None
     coming: tuple[tuple[float, Plan], ...] = ()
+    wish: _Wish | None = None
     ended: Ended | None = None
 
 
@@ -137,6 +150,7 @@ class _Log:
     def __init__(self) -> None:
         self.rows: list[tuple[EgoState, Truth, Asked]] = []
         self.ticks: list[tuple[int, Observation]] = []
+        self.desires: list[int] = []
         self.plans: dict[int, Plans] = {}
         """By number of the tick."""
 
@@ -220,7 +234,9 @@ def _look(
     """Take a picture from each car; the policy answers those that arrive, one batch for each length of window."""
     asking = []
     for number in out:
-        car, log = cars[number], logs[number]
+        log = logs[number]
+        cars[number] = car = replace(cars[number], wish=_wish(cars[number]))
+        log.desires.append(_desire(car))
         observation = simulator.observe(car.place, car.ego)
         log.ticks.append((len(log.rows), observation if config.keep_frames else _without_frame(observation)))
         if not _is_dropped(car.scenario, len(log.ticks) - 1):
@@ -248,19 +264,36 @@ def _is_dropped(scenario: Scenario, tick: int) -> bool:
     return share > 0 and tick > 0 and float(np.random.default_rng((scenario.seed, 0xD509, tick)).random()) < share
 
 
+def _wish(car: _Car) -> _Wish | None:
+    """The newest request that has been made; once met it stays met, as a lever springs back."""
+    made = [number for number, request in enumerate(car.scenario.requests) if request.at_s <= car.ego.time_s + 1e-9]
+    if not made:
+        return None
+    old, lane = car.wish, car.truth.lanes_left
+    wish = old if old is not None and old.number == made[-1] else _Wish(made[-1], lane)
+    side = _SIDES.get(car.scenario.requests[wish.number].desire, 0)
+    there = side != 0 and lane == wish.from_lane + side and abs(car.truth.offset_m) < _ARRIVED_M
+    return replace(wish, met=wish.met or there)
+
+
+def _desire(car: _Car) -> int:
+    """What the driver asks for now, as an index into `DESIRES`."""
+    if car.wish is None or car.wish.met:
+        return 0
+    request = car.scenario.requests[car.wish.number]
+    return DESIRES.index(request.desire) if car.ego.time_s <= request.at_s + request.kept_s + 1e-9 else 0
+
+
 def _shown(car: _Car, observation: Observation, config: RolloutConfig) -> _Car:
-    """The car with one more picture in its window. Nobody is asked before the second one, so requests wait for it."""
-    now_s, last_s = car.ego.time_s, car.window[-1].taken_s if len(car.window) >= 2 else -1.0
-    new = [request for request in car.scenario.requests if last_s < request.at_s <= now_s + 1e-9] if car.window else []
-    desire = DESIRES.index(new[-1].desire) if new else 0
-    seen = _Seen(pack(observation.frame), now_s, car.ego.speed_mps, desire)
+    """The car with one more picture in its window."""
+    seen = _Seen(pack(observation.frame), car.ego.speed_mps, _desire(car))
     return replace(car, window=(*car.window, seen)[-(config.anchors + 1) :])
 
 
 def _answers(cars: Sequence[_Car], policy: DrivingPolicy, config: RolloutConfig) -> Plans:
     """The policy's answers to windows of one length."""
     windows = [car.window for car in cars]
-    desires = np.stack([_desires(car) for car in cars])
+    desires = np.array([[seen.desire for seen in window[1:]] for window in windows], np.int64)
     speed = np.array([[seen.speed_mps for seen in window[1:]] for window in windows], np.float32)
     return policy(
         frames=np.stack([np.stack([seen.packed for seen in window]) for window in windows]),
@@ -269,16 +302,6 @@ def _answers(cars: Sequence[_Car], policy: DrivingPolicy, config: RolloutConfig)
         desire=np.eye(len(DESIRES), dtype=np.float32)[desires],
         traffic_right=np.array([car.start.traffic_right for car in cars], np.bool_),
     )
-
-
-def _desires(car: _Car) -> np.ndarray:
-    """The pulse of each anchor; while a request is kept, the oldest anchor stands in for the one forgotten."""
-    desires = np.array([seen.desire for seen in car.window[1:]], np.int64)
-    now_s, oldest_s = car.window[-1].taken_s, car.window[1].taken_s
-    for request in car.scenario.requests:
-        if request.at_s < oldest_s and now_s <= request.at_s + request.kept_s and not desires.any():
-            desires[0] = DESIRES.index(request.desire)
-    return desires
 
 
 def _row(plans: Plans, row: int) -> Plans:
@@ -386,6 +409,8 @@ def _rollout(car: _Car, log: _Log, config: RolloutConfig) -> Rollout:
         centre_valid=np.stack([observation.centre_valid for observation in observations]),
         others_m=tuple(observation.others_m for observation in observations),
         frames=tuple(observation.frame for observation in observations) if config.keep_frames else (),
+        desire=np.array(log.desires, np.int64),
+        recorded_camera=car.start.recorded_camera,
     )
 
 

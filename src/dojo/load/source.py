@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64
 
+from dojo.errors import RecordError
 from dojo.geometry import Camera
 from dojo.records import Drive, Frame
 
@@ -39,3 +40,24 @@ def recorded_cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera
 def cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera]:
     """The camera of every stream of these drives."""
     return {(drive.drive_id, stream.name): stream.camera for drive in drives for stream in drive.cameras}
+
+
+class Joined:
+    """Frames of several sources as if they were one; every drive belongs to one of them.
+
+    Args:
+        sources: each with the ids of its drives.
+    """
+
+    def __init__(self, sources: Iterable[tuple[Iterable[str], FrameSource]]) -> None:
+        self._of = {drive_id: source for drive_ids, source in sources for drive_id in drive_ids}
+
+    def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Sequence[Frame]:
+        """The frames at these indices, from the source that has the drive.
+
+        Raises:
+            RecordError: none has it.
+        """
+        if drive_id not in self._of:
+            raise RecordError(f"frames of drive {drive_id}: expected one of {len(self._of)} known drives")
+        return self._of[drive_id].frames(drive_id, camera, indices)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
-from dojo.load.source import FrameSource, cameras_of, recorded_cameras_of
+from dojo.load.source import FrameSource, Joined, cameras_of, recorded_cameras_of
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
@@ -48,9 +48,16 @@ class TrainRun:
     out: Path = Path("runs/train")
     device: str = "auto"
     cache_gb: float = 0.0
+    warm_start: Path | None = None
+    rounds: tuple[str, ...] = ()
+    rounds_share: float = 0.5
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rounds_share < 1:
+            raise ConfigError(f"train: expected a rounds_share between 0 and 1, got {self.rounds_share}")
 
     def into(self, *, dataset: str, out: Path) -> TrainRun:
         """The same recipe on another dataset, into another folder."""
@@ -67,7 +74,7 @@ def tiny() -> TrainRun:
         policy=sizes.tiny(),
         cache_gb=4.0,
         load=LoadConfig(batch_size=16, workers=1),
-        train=TrainConfig(steps=2500, checkpoint_every=500, threads=1, optimise=OptimiseConfig(3e-3)),
+        train=TrainConfig(steps=2300, checkpoint_every=500, threads=1, optimise=OptimiseConfig(3e-3)),
     )
 
 
@@ -151,35 +158,66 @@ def _claim(config: TrainRun, dataset_version: str) -> None:
     write_record(config.out, wanted)
 
 
-def decoded(dataset: Dataset, clips: Sequence[Clip], cache_gb: float, folder: Path, console: Console) -> FrameSource:
-    """The dataset's frames, those of these clips decoded as far as there is room for them in a file of the folder."""
-    if cache_gb <= 0:
-        return dataset
-    cache = FrameCache(dataset, round(cache_gb * 1e9), folder)
+def decoded(source: FrameSource, clips: Sequence[Clip], cache_gb: float, folder: Path, console: Console) -> FrameSource:
+    """The source's frames, those of these clips decoded as far as there is room for them in a file of the folder."""
+    if cache_gb <= 0 or not clips:
+        return source
+    cache = FrameCache(source, round(cache_gb * 1e9), folder)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("decode", total=None)
         cache.fill(clips, lambda done, total: progress.update(task, completed=done, total=total))
     return cache
 
 
-def run(config: TrainRun, console: Console) -> Outcome:
-    """Train to the last step, going on where an interrupted run of the same configuration stopped."""
-    dataset = Dataset.open(config.dataset)
-    clips = dataset.clips(split="train")
-    if not clips:
-        raise ConfigError(
-            f"{config.dataset}: expected training clips, found none; run dojo curate first, with --curate.force-split "
-            "train for a single recording"
-        )
-    _claim(config, dataset.version)
+def mixed(logs: Sequence[Clip], rounds: Sequence[Clip], share: float) -> list[Clip]:
+    """All clips, weighted so that this share of what is drawn comes from the rounds."""
+    if not rounds:
+        return list(logs)
+    weights = [sum(clip.weight for clip in clips) for clips in (logs, rounds)]
+    scale = share / (1 - share) * weights[0] / weights[1]
+    return [*logs, *(replace(clip, weight=clip.weight * scale) for clip in rounds)]
+
+
+def _source(
+    config: TrainRun, datasets: Sequence[Dataset], clips: Sequence[Clip], logs: FrameSource | None, console: Console
+) -> FrameSource:
+    """Where the frames of all datasets come from; those of the logs from where they are at hand already."""
+    owned = [(dataset.drive_ids(), dataset) for dataset in datasets]
+    if logs is None:
+        return decoded(Joined(owned), clips, config.cache_gb, config.out, console)
+    (ids, _), *rounds = owned
+    theirs = set(ids)
+    others = [clip for clip in clips if clip.drive_id not in theirs]
+    cached = decoded(Joined(rounds), others, config.cache_gb, config.out, console)
+    return Joined([(ids, logs), ({clip.drive_id for clip in others}, cached)])
+
+
+def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> Outcome:
+    """Train to the last step, going on where an interrupted run of the same configuration stopped.
+
+    Args:
+        logs: where the frames of the dataset come from, if not from itself.
+    """
+    datasets = [Dataset.open(uri) for uri in (config.dataset, *config.rounds)]
+    found = [dataset.clips(split="train") for dataset in datasets]
+    for dataset, clips in zip(datasets, found, strict=True):
+        if not clips:
+            raise ConfigError(
+                f"{dataset.uri}: expected training clips, found none; run dojo curate first, with "
+                "--curate.force-split train for a single recording"
+            )
+    _claim(config, "+".join(dataset.version for dataset in datasets))
     device = _device(config.device)
     torch.manual_seed(config.train.seed)
-    policy = Policy(config.policy).to(device)
-    drives = dataset.drives()
-    source = decoded(dataset, clips, config.cache_gb, config.out, console)
-    loader = Loader(
-        clips, cameras_of(drives), source, config.load, dataset.content_hash(), recorded=recorded_cameras_of(drives)
-    )
+    policy = Policy(config.policy)
+    if config.warm_start is not None:
+        policy.load_state_dict(load_policy(config.warm_start).policy.state_dict())
+    policy.to(device)
+    clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
+    drives = [drive for dataset in datasets for drive in dataset.drives()]
+    source = _source(config, datasets, clips, logs, console)
+    version = "+".join(dataset.content_hash() for dataset in datasets)
+    loader = Loader(clips, cameras_of(drives), source, config.load, version, recorded=recorded_cameras_of(drives))
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None

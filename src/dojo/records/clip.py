@@ -27,7 +27,9 @@ DESIRES = (
     "keep_right",
     "blinker",
 )
-"""What the driver asks for, one pulse on the rising edge. Source: the eight slots of openpilot's `desire`."""
+"""What the driver asks for, from the moment of asking until it is done. Source: the eight slots of openpilot's
+`desire`, which hands on only the moment of asking and has a memory of 5 s; told for as long as it lasts, a policy needs
+no memory of it."""
 
 SPLITS = ("train", "validation", "excluded")
 """`excluded`: clips that share a road tile or a vehicle with the other side, and so may serve neither."""
@@ -47,7 +49,7 @@ class Clip:
         valid: False where the drive ends or the pose is not to be trusted.
         curvature_per_m, acceleration_mps2: what steering and pedals should do at the actuator delay.
         ego_rates: forward, left, up velocity (m/s) and roll, pitch, yaw rate (rad/s) at the anchor.
-        desire: index into `DESIRES`, at each anchor; non-zero only on the rising edge.
+        desire: index into `DESIRES`, at each anchor; from the blinker's coming on until its going off.
         tiles: geohash tiles touched by the clip and by its future path.
         weight: relative probability of being drawn.
     """

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from dojo.errors import RecordError
 from dojo.geometry import Camera
@@ -35,17 +35,16 @@ Contact = Literal["none", "at_fault", "not_at_fault"]
 
 @dataclass(frozen=True)
 class Request:
-    """The driver asks for something, one pulse as from the blinker's lever.
+    """The driver asks for something and goes on asking until it is done, as with the blinker's lever.
 
     Args:
         desire: one of `DESIRES`.
-        at_s: after the start. `kept_s`: how long the policy is reminded, where its own memory is shorter; a blinker
-            comes one to three seconds before the wheel turns.
+        at_s: after the start. `kept_s`: how long at most; assumed: who has blinked for ten seconds in vain gives up.
     """
 
     desire: str
     at_s: float
-    kept_s: float = 3.0
+    kept_s: float = 10.0
 
     def __post_init__(self) -> None:
         if self.desire not in DESIRES[1:]:
@@ -188,11 +187,13 @@ class Start:
         ego: at time 0.
         camera: of the pictures, mounted in the ego frame: `MODEL_VIEW`, moved to where this vehicle carries it.
         traffic_right: traffic keeps right.
+        recorded_camera: whose pictures `camera` shows a part of; None where nothing was resampled.
     """
 
     ego: EgoState
     camera: Camera
     traffic_right: bool = True
+    recorded_camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,9 @@ class Rollout:
         answered: False where no plan was made from the picture: it was dropped, or is the first.
         plans: one for each picture; a straight, flat one where not `answered`.
         centre_m, centre_valid, others_m: as in `Observation`, at each tick.
+        desire: index into `DESIRES` of what the driver asked for at each tick; empty where nobody asked for anything.
         frames: the pictures, empty unless they were asked to be kept.
+        recorded_camera: as in `Start`.
     """
 
     scenario: Scenario
@@ -296,6 +299,8 @@ class Rollout:
     centre_valid: Bool[np.ndarray, "ticks 26"]
     others_m: tuple[Float32[np.ndarray, "_ 5"], ...]
     frames: tuple[Frame, ...] = ()
+    desire: Int64[np.ndarray, " _ticks"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    recorded_camera: Camera | None = None
 
     def __post_init__(self) -> None:
         steps = len(self.times_s)
@@ -307,7 +312,8 @@ class Rollout:
             and len(getattr(self, name)) != steps
         ]
         ticks = len(self.tick_step)
-        if uneven or len(self.answered) != ticks or len(self.others_m) != ticks or len(self.frames) not in (0, ticks):
+        optional = {len(self.frames), len(self.desire)} - {0, ticks}
+        if uneven or len(self.answered) != ticks or len(self.others_m) != ticks or optional:
             raise RecordError(
                 f"rollout {self.scenario.scenario_id}: expected {steps} steps and {ticks} pictures throughout, got "
                 f"another number of {', '.join(uneven) or 'pictures'}"

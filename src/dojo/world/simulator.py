@@ -179,7 +179,9 @@ class WorldSimulator:
             ConfigError: a place that this world does not know, or cannot find on this road.
         """
         world = _World(scenario)
-        return world, Start(world.ego, self._camera(scenario).level_view(MODEL_VIEW), traffic_right=True)
+        camera = self._camera(scenario)
+        recorded = None if self._config.direct else camera
+        return world, Start(world.ego, camera.level_view(MODEL_VIEW), traffic_right=True, recorded_camera=recorded)
 
     def observe(self, state: _World, ego: EgoState) -> Observation:
         """The picture from the ego, where its lane runs, and who is around."""
