@@ -147,8 +147,10 @@ def _claim(config: TrainRun, dataset_version: str) -> None:
     path = config.out / "run.json"
     if path.exists():
         earlier = read_record(path)
-        # The part before @ names the content; what follows counts how often it was written.
-        contents = [run.dataset_version.partition("@")[0] for run in (earlier, wanted)]
+        # Of each dataset, the part before @ names the content; what follows counts how often it was written.
+        contents = [
+            [version.partition("@")[0] for version in run.dataset_version.split("+")] for run in (earlier, wanted)
+        ]
         if earlier.config != wanted.config or contents[0] != contents[1]:
             raise ConfigError(
                 f"{config.out}: expected an empty folder or the same run to go on with, got a run with another "
