@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dojo.errors import StoreError
 from dojo.records import Frame, VideoChunk
-from dojo.store.video import decode_chunk, encode_chunks
+from dojo.store.mp4 import packets
+from dojo.store.video import decode_chunk, decode_each, encode_chunks
 
 WIDTH, HEIGHT = 64, 32
 
@@ -102,3 +103,30 @@ def test_bytes_that_are_no_video_are_named(damaged: bytes) -> None:
 def test_a_frame_that_the_chunk_does_not_hold_is_named(offset: int) -> None:
     with pytest.raises(StoreError, match=rf"frames \[{offset}\] are missing"):
         read(encoded(20)[0], [offset])
+
+
+def test_in_two_layers_only_every_fourth_frame_is_referred_to_and_the_others_are_skipped_undecoded() -> None:
+    (chunk,) = encoded(60)
+    table = packets(chunk.data)
+    nothing = bytes(64)  # in place of the frames between, which a reader that does not want them must not touch
+    data = bytearray(chunk.data)
+    for start, size, place in zip(table.starts, table.sizes, table.places, strict=True):
+        if place % 4 and place < 56:
+            data[start : start + size] = (nothing * size)[:size]
+            data[start + 4] = 1  # a slice that nothing refers to
+    spoilt = VideoChunk(0, 60, bytes(data))
+    assert [number_of(frame) for frame in read(spoilt, list(range(0, 60, 4)))] == list(range(0, 60, 4))
+
+
+def test_a_stream_at_five_frames_a_second_has_one_layer() -> None:
+    (chunk,) = encoded(15, fps=5.0)
+    assert packets(chunk.data).places.tolist() == list(range(15))
+
+
+@settings(max_examples=10, deadline=None)
+@given(count=st.integers(1, 30), layer=st.integers(1, 5), data=st.data())
+def test_frames_come_one_by_one_as_they_come_together(count: int, layer: int, data: st.DataObject) -> None:
+    (chunk,) = encoded(count, layer=layer, chunk_frames=count)
+    wanted = sorted(data.draw(st.sets(st.integers(0, count - 1))))
+    came = [(place, number_of(frame)) for place, frame in decode_each(chunk.data, dict.fromkeys(wanted, 0))]
+    assert came == [(place, place) for place in wanted]

@@ -21,10 +21,13 @@ from dojo.errors import StoreError
 from dojo.records import CameraStream, Drive, Frame, VideoChunk
 from dojo.store.rows import Row
 from dojo.store.table import Table, quoted
-from dojo.store.video import decode_chunk
+from dojo.store.video import decode_chunk, decode_each
 
 _CHUNKS_AT_HAND = 32
 """Encoded chunks kept in memory for the next call, about 5 MB. Assumed: neighbouring clips share one or two."""
+
+_CHUNKS_AT_ONCE = 10
+"""Chunks read together when a stream is read through, about 2 MB: asking the table costs as much as decoding a few."""
 
 _BATCH_BYTES = 16 << 20
 """Video written to the table at a time; bounds the memory that an hour of six cameras takes."""
@@ -103,6 +106,23 @@ class Footage:
             frames |= dict(zip(places.tolist(), decoded, strict=True))
         return [frames[place] for place in range(len(indices))]
 
+    def each_frame(self, stream: StoredStream, indices: Int64[np.ndarray, " n"]) -> Iterator[Frame]:
+        """These frames one by one, as the decoder holds them: each is good only until the next is asked for.
+
+        Reads some chunks at a time, and keeps none.
+
+        Args:
+            indices: rising, every one in range.
+        """
+        chunk_of = np.searchsorted(stream.first_frames, indices, side="right") - 1
+        touched = np.unique(chunk_of).tolist()
+        for start in range(0, len(touched), _CHUNKS_AT_ONCE):
+            some = touched[start : start + _CHUNKS_AT_ONCE]
+            for chunk, data in zip(some, self._read(stream, some), strict=True):
+                wanted = indices[chunk_of == chunk]
+                times = zip((wanted - stream.first_frames[chunk]).tolist(), stream.timestamps_ns[wanted], strict=True)
+                yield from (frame for _, frame in decode_each(data, {place: int(time) for place, time in times}))
+
     def encoded(self, stream: StoredStream, chunks: Sequence[int]) -> list[bytes]:
         """Bytes of these chunks of a stream.
 
@@ -113,13 +133,7 @@ class Footage:
         with self._guard:
             found = {row: self._at_hand[row] for row in rows if row in self._at_hand}
         missing = [number for number in chunks if stream.row_ids[number] not in found]
-        for number, data in zip(missing, self._chunks.blobs([stream.row_ids[n] for n in missing]), strict=True):
-            if hashlib.sha256(data).hexdigest() != stream.hashes[number]:
-                raise StoreError(
-                    f"{self._chunks.uri}: the video from frame {int(stream.first_frames[number])} is damaged: its "
-                    "bytes do not match their hash; restore the dataset or ingest again into a new one"
-                )
-            found[stream.row_ids[number]] = data
+        found |= dict(zip((stream.row_ids[number] for number in missing), self._read(stream, missing), strict=True))
         with self._guard:
             self._at_hand.update(found)
             for row in rows:
@@ -127,6 +141,17 @@ class Footage:
             while len(self._at_hand) > _CHUNKS_AT_HAND:
                 self._at_hand.popitem(last=False)
         return [found[row] for row in rows]
+
+    def _read(self, stream: StoredStream, chunks: Sequence[int]) -> list[bytes]:
+        """Bytes of these chunks as the table has them, each checked against its hash."""
+        found = self._chunks.blobs([stream.row_ids[number] for number in chunks])
+        for number, data in zip(chunks, found, strict=True):
+            if hashlib.sha256(data).hexdigest() != stream.hashes[number]:
+                raise StoreError(
+                    f"{self._chunks.uri}: the video from frame {int(stream.first_frames[number])} is damaged: its "
+                    "bytes do not match their hash; restore the dataset or ingest again into a new one"
+                )
+        return found
 
 
 def chunk_batches(recording_id: str, drives: Sequence[DriveWithVideo], written: list[Row]) -> Iterator[list[Row]]:
