@@ -3,6 +3,8 @@
 In: a command line. Out: one public function called, a short table, and an exit status: 0 done, 1 refused or failed
 with a reason, 2 wrong usage.
 Idea: every flag is a field of the configuration dataclass, made by tyro, so nothing can be set that is not recorded.
+A verb whose `CONFIGS` are several dataclasses has verbs of its own (`dojo licence issue`); the one without a name is meant
+where none of them is given (`dojo release RUN`).
 A verb's module is imported when the verb is called, so `dojo ls` does not wait for torch.
 Not here: what the verbs do (`recipes/`, one file each).
 """
@@ -35,6 +37,10 @@ VERBS = {
     "evaluate": "judge a trained policy on held-out clips beside three baselines, and write the report page",
     "rollout": "let a trained policy drive through suites of scenarios, and say how often it arrived",
     "demo": "the whole road on a simulated fleet, from videos to a report",
+    "release": "seal a trained policy in a bundle with its evidence, and publish it to a carmaker: dojo release RUN",
+    "licence": "issue, show or revoke what a carmaker is granted",
+    "install": "on a vehicle, verify what its carmaker assigned to it, and stage it for the next drive",
+    "release-demo": "the demo's policy to two carmakers and on two vehicles, with every attack on the way refused",
     "rerun": "repeat an earlier run from its run.json: dojo rerun runs/demo/run.json --out runs/again",
 }
 """Every verb but the last is a file of `recipes/` with a `CONFIGS` table and a `run(config, console)`."""
@@ -69,12 +75,17 @@ def usage() -> str:
 
 
 def _recipe(verb: str) -> Any:
-    return importlib.import_module(f"dojo.recipes.{verb}")
+    return importlib.import_module(f"dojo.recipes.{verb.replace('-', '_')}")
 
 
 def _configure(verb: str, arguments: Sequence[str]) -> object:
     """The configuration that the command line asks for; exits with status 2 on wrong usage."""
-    configs = _recipe(verb).CONFIGS
+    configs = dict(_recipe(verb).CONFIGS)
+    plain = configs.pop("", None)
+    if plain is not None and not (arguments and arguments[0] in configs):
+        return tyro.cli(plain, prog=f"dojo {verb}", args=list(arguments))
+    if all(isinstance(kind, type) for kind in configs.values()) and (plain is not None or len(configs) > 1):
+        return tyro.extras.subcommand_cli_from_dict(configs, prog=f"dojo {verb}", args=list(arguments))
     if len(configs) > 1:
         named = {name: (" ".join((make.__doc__ or "").split()), make()) for name, make in configs.items()}
         return tyro.extras.overridable_config_cli(named, prog=f"dojo {verb}", args=list(arguments))
