@@ -3,8 +3,8 @@
 In: a command line. Out: one public function called, a short table, and an exit status: 0 done, 1 refused or failed
 with a reason, 2 wrong usage.
 Idea: every flag is a field of the configuration dataclass, made by tyro, so nothing can be set that is not recorded.
-A verb whose `CONFIGS` are several dataclasses has verbs of its own (`dojo licence issue`); the one without a name is meant
-where none of them is given (`dojo release RUN`).
+A verb whose `CONFIGS` are several dataclasses has verbs of its own (`dojo licence issue`); the one without a name is
+meant where none of them is given (`dojo release RUN`).
 A verb's module is imported when the verb is called, so `dojo ls` does not wait for torch.
 Not here: what the verbs do (`recipes/`, one file each).
 """
