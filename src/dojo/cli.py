@@ -1,4 +1,4 @@
-"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | evaluate | rollout | demo | rerun`.
+"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | on-policy | evaluate | rollout | demo ...`.
 
 In: a command line. Out: one public function called, a short table, and an exit status: 0 done, 1 refused or failed
 with a reason, 2 wrong usage.
@@ -34,6 +34,7 @@ VERBS = {
     "ls": "say what a dataset holds: hours, kilometres, vehicles, tags, splits, versions",
     "curate": "cut the drives of a dataset into clips with target paths, tags, splits and weights",
     "train": "train a policy: dojo train tiny --dataset runs/data --train.steps 500",
+    "on-policy": "train, let the policy drive, correct it, train again: dojo on-policy tiny --train.dataset runs/data",
     "evaluate": "judge a trained policy on held-out clips beside three baselines, and write the report page",
     "rollout": "let a trained policy drive through suites of scenarios, and say how often it arrived",
     "demo": "the whole road on a simulated fleet, from videos to a report",

@@ -254,7 +254,7 @@ def collect(config: OnPolicyRun, run: Path, number: int, told: Callable[[int, in
             pool.shutdown(cancel_futures=True)
             raise
     # Put last, all at once: a round that has clips is whole.
-    dataset.put_clips(clips, {"verb": "on_policy", "round": number})
+    dataset.put_clips(clips, {"verb": "on-policy", "round": number})
     return dataset
 
 
@@ -266,7 +266,7 @@ def _collect(config: OnPolicyRun, run: Path, number: int, console: Console) -> s
 
 def run(config: OnPolicyRun, console: Console) -> Outcome:
     """Train on the logs, then round by round on policy; goes on where an interrupted run stopped."""
-    write_record(config.folder, record("on_policy", config, seed=config.train.train.seed))
+    write_record(config.folder, record("on-policy", config, seed=config.train.train.seed))
     dataset = Dataset.open(config.train.dataset)
     logs: FrameSource = decoded(dataset, dataset.clips(split="train"), config.train.cache_gb, config.folder, console)
     plan, rounds = config.train, tuple[str, ...]()
