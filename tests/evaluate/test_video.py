@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from dojo.errors import ConfigError, EvaluationError
-from dojo.evaluate.draw import mp4_of, rgb_of
+from dojo.evaluate.draw import LINE_RGB, PLANNED_RGB, mp4_of, rgb_of
 from dojo.evaluate.video import (
-    DRIVEN_RGB,
-    PLANNED_RGB,
     Scene,
     VideoStyle,
     clip_video,
@@ -56,9 +54,9 @@ def test_the_paths_lie_on_the_road_where_the_camera_sees_them() -> None:
     ground = np.array([[15.0, -2.0, 0.0], [15.0, 2.9, 0.0], [15.0, 1.1, 0.0], [15.0, 6.0, 0.0]])
     planned, left_edge, right_edge, beside = MODEL_VIEW.project(ground)[0]
     assert near(picture, PLANNED_RGB, planned) < 30
-    assert near(picture, DRIVEN_RGB, left_edge) < 30
-    assert near(picture, DRIVEN_RGB, right_edge) < 30
-    assert near(picture, DRIVEN_RGB, beside) > 60
+    assert near(picture, LINE_RGB, left_edge) < 30
+    assert near(picture, LINE_RGB, right_edge) < 30
+    assert near(picture, LINE_RGB, beside) > 60
     assert near(picture, PLANNED_RGB, beside) > 60
     # Left of the vehicle is left in the picture, and nothing is painted above the horizon.
     assert left_edge[0] < 255.5 < planned[0]
@@ -81,8 +79,8 @@ def test_a_path_that_ends_is_drawn_only_so_far() -> None:
     cut = scene(driven_y_m=2.0, driven_valid=T <= 1.5, planned_y_m=-2.0)
     picture = still(cut, MODEL_VIEW, PLAIN)
     close, far = MODEL_VIEW.project(np.array([[10.0, 2.9, 0.0], [22.0, 2.9, 0.0]]))[0]
-    assert near(picture, DRIVEN_RGB, close) < 30
-    assert near(picture, DRIVEN_RGB, far) > 60
+    assert near(picture, LINE_RGB, close) < 30
+    assert near(picture, LINE_RGB, far) > 60
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Closed-loop evaluation: every metric of driving, by suite and variant, with the interval that it deserves.
 
-In: rollouts. Out: a `ClosedLoopResult`, and its JSON form.
-Idea: each suite is judged by itself, and each variant of it: a mean over suites would say how many cases each has.
+In: rollouts. Out: a `ClosedLoopResult`, and its JSON form, from which it comes back.
+Idea: each suite is judged by itself, and each variant of it: a mean over suites would say how many cases each has. What
+was driven is named by a hash of every state of every rollout: two reports with the same hash saw the same driving.
 Not here: the rollouts (`rollout.py`), the metrics (`driving/`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,6 +33,7 @@ class SuiteResult:
         figures: metric -> estimate; one that no rollout can answer is absent.
         per_intervention: see `kilometres_per_intervention`.
         failures: id of each case that was not completed, and why.
+        driven: hash of every state of every rollout.
     """
 
     suite: str
@@ -40,6 +43,7 @@ class SuiteResult:
     figures: Mapping[str, Estimate]
     per_intervention: Mapping[str, float | int | None]
     failures: Mapping[str, tuple[str, ...]]
+    driven: str = ""
 
     @property
     def name(self) -> str:
@@ -57,8 +61,25 @@ class SuiteResult:
             "figures": {name: asdict(estimate) for name, estimate in self.figures.items()},
             "kilometres_per_intervention": dict(self.per_intervention),
             "failures": {case: list(reasons) for case, reasons in self.failures.items()},
+            "suite": self.suite,
+            "variant": self.variant,
             "manifest": self.manifest,
+            "driven": self.driven,
         }
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> SuiteResult:
+        """The result that `to_json` wrote."""
+        return SuiteResult(
+            suite=values["suite"],
+            variant=values["variant"],
+            cases=values["cases"],
+            manifest=values["manifest"],
+            figures={name: Estimate(**found) for name, found in values["figures"].items()},
+            per_intervention=values["kilometres_per_intervention"],
+            failures={case: tuple(reasons) for case, reasons in values["failures"].items()},
+            driven=values["driven"],
+        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,11 @@ class ClosedLoopResult:
     def to_json(self) -> dict[str, Any]:
         """By name of the suite."""
         return {suite.name: suite.to_json() for suite in self.suites}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> ClosedLoopResult:
+        """The result that `to_json` wrote."""
+        return ClosedLoopResult(tuple(SuiteResult.from_json(suite) for suite in values.values()))
 
 
 def judge(
@@ -110,7 +136,18 @@ def _judged(
         figures={name: estimate for name, estimate in found.items() if estimate is not None},
         per_intervention=kilometres_per_intervention(rollouts),
         failures={rollout.scenario.scenario_id: missed(rollout) for rollout in rollouts if missed(rollout)},
+        driven=driven_hash(rollouts),
     )
+
+
+def driven_hash(rollouts: Sequence[Rollout]) -> str:
+    """SHA-256 of where the ego was at every step of each rollout, of what was asked, and of how it ended."""
+    digest = hashlib.sha256()
+    for rollout in rollouts:
+        digest.update(f"{rollout.scenario.scenario_id} {rollout.ended} {rollout.at_fault}".encode())
+        for states in (rollout.x_m, rollout.y_m, rollout.yaw_rad, rollout.speed_mps, rollout.asked_curvature_per_m):
+            digest.update(np.ascontiguousarray(states).tobytes())
+    return digest.hexdigest()
 
 
 def _estimate(metric: DrivingMetric, rollouts: Sequence[Rollout], seed: int) -> Estimate | None:

@@ -29,6 +29,11 @@ INK: Colour = (240, 244, 248)
 FAINT: Colour = (148, 163, 184)
 PANEL: Colour = (15, 23, 32)
 GRID: Colour = (44, 56, 70)
+LINE_RGB: Colour = (86, 180, 233)
+"""The line to be driven: that which a human drove, or the edges of the lane."""
+PLANNED_RGB: Colour = (255, 159, 28)
+OTHER_RGB: Colour = (204, 121, 167)
+FAILED_RGB: Colour = (255, 82, 82)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _SUBPIXEL = 4  # bits of fraction in OpenCV's drawing coordinates
 
@@ -128,6 +133,15 @@ def line(picture: Picture, view: View, path_m: np.ndarray, colour: Colour, thick
 def write(picture: Picture, text: str, at: tuple[int, int], size: float, colour: Colour = INK) -> None:
     """A text whose baseline begins at a pixel (column, row)."""
     cv2.putText(picture, text, at, _FONT, size, colour, 1, cv2.LINE_AA)
+
+
+def metres_ahead(picture: Picture, view: View) -> None:
+    """A line every 20 m ahead on a view from above, with its distance."""
+    for ahead_m in range(0, int(view.reach_m) + 1, 20):
+        pixels, _ = view.pixels(np.array([[float(ahead_m), view.beside_m, 0.0]]))
+        row = round(float(pixels[0, 1]))
+        cv2.line(picture, (34, row), (picture.shape[1], row), GRID, 1)
+        write(picture, f"{ahead_m}", (6, row + 4), 0.38, FAINT)
 
 
 def even(length: float | int) -> int:

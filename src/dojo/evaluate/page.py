@@ -2,21 +2,21 @@
 
 In: an open-loop result, where it comes from, plots, videos. Out: `report.html`.
 Idea: the order in which a sceptical reader asks. What was found, in words that follow from the intervals; what to
-mind before believing it; the figures beside the baselines; how errors grow; where it fails, to look at; what was not
-tested; how to make the same again. No figure without its interval and the number of samples behind it.
-Not here: the words (`verdict.py`), the plots (`plots.py`), the pictures (`video.py`).
+mind before believing it; how the model drives, once somebody has let it; the figures beside the baselines; how errors
+grow; where it fails, to look at; what was not tested; how to make the same again. No figure without its interval and
+the number of samples behind it.
+Not here: the words (`verdict.py`), the plots (`plots.py`), the pictures (`video.py`), how it drives
+(`closed_loop_page.py`), the pieces of any page (`markup.py`).
 """
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from pathlib import Path
 
+from dojo.evaluate.markup import document, facts, film, provenance_table, region, table, write_text
 from dojo.evaluate.metrics import Metric
 from dojo.evaluate.open_loop import DRIVEN, MODEL, OpenLoopResult
 from dojo.evaluate.plots import Plot, plots_of
@@ -48,9 +48,15 @@ TAG_TABLE = ("lateral_error_3s_m", "hit_30_50m")
 USUAL_TAGS = ("straight", "curve", "lane_change", "stop", "start", "hard_brake")
 """Manoeuvres whose absence from the samples a reader must be told of."""
 
+NOT_DRIVEN = (
+    "<h2>How it drives</h2><p>Not tested yet: nothing here lets the model's plan move the vehicle. A model that "
+    "follows a driven path well in the figures below can still leave the lane when it steers by itself. "
+    "<code>dojo rollout</code> lets it drive.</p>"
+)
+NOT_PROBED = "<p><code>dojo cheat</code> says whether the model sees the road or the traces of its training.</p>"
+"""What stands in the regions `closed_loop` and `cheat` until somebody fills them."""
+
 NOT_TESTED = (
-    "Closed loop: nothing here lets the model's plan move the vehicle. A model that follows a driven path well in "
-    "these figures can still leave the lane when it steers by itself.",
     "Other vehicles, cameras, mountings, countries, weather and light than those of the clips counted above.",
     "What happens in rare events: too few of them are in any set of this size.",
     "The vehicle around the model: actuators, limits, driver monitoring, take-over.",
@@ -129,15 +135,7 @@ def _figures_table(result: OpenLoopResult, names: Iterable[str], caption: str) -
         cells = [_cell(result.figures[MODEL].get(name), metric, kind="model")]
         cells += [_cell(result.figures[who].get(name), metric, against.get(who, "")) for who in result.baselines]
         rows.append(f"<tr>{_row_title(metric)}{''.join(cells)}{_count(result.figures[MODEL].get(name))}</tr>")
-    return _table(caption, f'<th scope="col">Figure</th>{head}<th scope="col">Anchors</th>', rows)
-
-
-def _table(caption: str, head: str, rows: Sequence[str]) -> str:
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption[:60])}"><table>'
-        f"<caption>{escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return table(caption, f'<th scope="col">Figure</th>{head}<th scope="col">Anchors</th>', rows)
 
 
 def _tags_table(result: OpenLoopResult, metric: Metric) -> str:
@@ -152,7 +150,7 @@ def _tags_table(result: OpenLoopResult, metric: Metric) -> str:
         rows.append(f'<tr><th scope="row">{escape(tag.replace("_", " "))}</th>{cells}{count}</tr>')
     head = "".join(f'<th scope="col">{_name(who)}</th>' for who in columns)
     caption = f"{metric.title}{', ' + metric.unit if metric.unit else ''}. Small: 95 % interval over drives."
-    return _table(caption, f'<th scope="col">Tag</th>{head}<th scope="col">Anchors</th>', rows)
+    return table(caption, f'<th scope="col">Tag</th>{head}<th scope="col">Anchors</th>', rows)
 
 
 def _tags(result: OpenLoopResult) -> str:
@@ -170,16 +168,16 @@ def _headline(result: OpenLoopResult) -> str:
 
 
 def _facts(extent: Extent) -> str:
-    facts = (
-        ("Anchors judged", f"{extent.anchors:,}"),
-        ("Clips", f"{extent.clips:,}"),
-        ("Drives", f"{extent.drives:,}"),
-        ("Vehicles", f"{extent.vehicles:,}"),
-        ("Driving", f"{extent.hours:.1f} h" if extent.hours >= 1 else f"{extent.hours * 60:.1f} min"),
-        ("Distance", f"{extent.kilometres:.1f} km"),
+    return facts(
+        (
+            ("Anchors judged", f"{extent.anchors:,}"),
+            ("Clips", f"{extent.clips:,}"),
+            ("Drives", f"{extent.drives:,}"),
+            ("Vehicles", f"{extent.vehicles:,}"),
+            ("Driving", f"{extent.hours:.1f} h" if extent.hours >= 1 else f"{extent.hours * 60:.1f} min"),
+            ("Distance", f"{extent.kilometres:.1f} km"),
+        )
     )
-    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    return f'<dl class="facts">{cells}</dl>'
 
 
 def _warnings(result: OpenLoopResult) -> str:
@@ -201,10 +199,6 @@ def _figure(plot: Plot) -> str:
     return f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
 
 
-def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def _videos(videos: Sequence[Video]) -> str:
     """Failures first; nothing where there are no videos."""
     if not videos:
@@ -223,12 +217,7 @@ def _videos(videos: Sequence[Video]) -> str:
 
 
 def _video(video: Video) -> str:
-    poster = f' poster="{_data("image/png", video.poster_png)}"' if video.poster_png else ""
-    return (
-        f'<figure><video controls muted loop playsinline preload="metadata" '
-        f'aria-label="{escape(video.title + ": " + video.caption)}"{poster} src="{_data("video/mp4", video.mp4)}">'
-        f"</video><figcaption><strong>{escape(video.title)}</strong> {escape(video.caption)}</figcaption></figure>"
-    )
+    return film(video.title, video.caption, video.mp4, video.poster_png)
 
 
 def _not_tested(result: OpenLoopResult) -> str:
@@ -237,26 +226,6 @@ def _not_tested(result: OpenLoopResult) -> str:
     if missing:
         said.insert(1, f"Manoeuvres without a single clip here: {', '.join(missing)}.")
     return "<ul>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
-
-
-def _provenance(provenance: Mapping[str, object]) -> str:
-    rows = [
-        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="key">{_told(value)}</td></tr>'
-        for name, value in provenance.items()
-    ]
-    return _table(
-        "What is needed to make these figures again.",
-        '<th scope="col">What</th><th scope="col" class="key">Value</th>',
-        rows,
-    )
-
-
-def _told(value: object) -> str:
-    """A value of the provenance; what has parts is folded away, whole."""
-    if isinstance(value, Mapping | list | tuple):
-        text = escape(json.dumps(value, indent=1, default=str))
-        return f"<details><summary>{len(value)} entries</summary><pre><code>{text}</code></pre></details>"
-    return f"<code>{escape(str(value))}</code>"
 
 
 def _jerk(result: OpenLoopResult) -> str:
@@ -283,31 +252,18 @@ def page_of(
         figures: the plots; None draws the usual ones.
     """
     plots = plots_of(result) if figures is None else figures
-    css = resources.files("dojo.evaluate").joinpath("page.css").read_text("utf-8")
     plot_parts = "".join(f"<h2>{escape(plot.title)}</h2>{_figure(plot)}" for plot in plots)
     caption = (
         "Large: the value. Small: its 95 % interval, drawn over drives. Under each baseline: what the paired interval "
         "of the difference says of the model."
     )
     every = [metric.name for metric in result.metrics]
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<header>
-<p class="kicker">{escape(title)} · a camera-to-path model for driver assistance</p>
-<h1>{_headline(result)}</h1>
+    header = f"""<h1>{_headline(result)}</h1>
 {_verdict(result)}
 {_facts(result.extent)}
-{_warnings(result)}
-</header>
-<main>
+{_warnings(result)}"""
+    main = f"""{region("closed_loop", NOT_DRIVEN)}
+{region("cheat", NOT_PROBED)}
 <h2>The model beside the baselines</h2>
 <p>At each anchor the model sees two frames and answers with a path; the path is compared with the one that was driven.
 The baselines do not see the road. <em>Constant velocity</em> goes straight on, <em>constant turn rate</em> keeps
@@ -325,15 +281,11 @@ training clips.{_jerk(result)}</p>
 {_figures_table(result, every, caption)}
 </details>
 <h2>Where these figures come from</h2>
-{_provenance(provenance)}
-</main>
-<footer>
-<p>These figures are evidence towards how well the model predicts where a driver goes on the clips counted above, and
-nothing more. Intervals: bootstrap over drives, {result.config.resamples:,} resamples, seed {result.config.seed}.</p>
-</footer>
-</body>
-</html>
-"""
+{provenance_table(provenance)}"""
+    footer = f"""<p>These figures are evidence towards how well the model predicts where a driver goes on the clips
+counted above, and nothing more. Intervals: bootstrap over drives, {result.config.resamples:,} resamples, seed
+{result.config.seed}.</p>"""
+    return document(title, header, main, footer)
 
 
 def write_page(
@@ -345,7 +297,4 @@ def write_page(
     title: str = "Open-loop report",
 ) -> None:
     """Write the page as one file; a half-written page never takes the place of an older one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(page_of(result, provenance, figures, videos, title), "utf-8")
-    unfinished.replace(path)
+    write_text(path, page_of(result, provenance, figures, videos, title))

@@ -29,11 +29,11 @@ from dojo.records import Estimate
 
 # Placeholders: colours that nothing else uses, each replaced by a CSS variable of the page.
 _INK, _GRID = "#010203", "#010204"
-_SERIES = ("#010210", "#010211", "#010212", "#010213", "#010214")
-_CSS = {_INK: "var(--ink)", _GRID: "var(--grid)"} | {c: f"var(--series-{i})" for i, c in enumerate(_SERIES)}
-_MARKERS = ("o", "s", "^", "D", "v")
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), "--")
-_STYLE: Any = {
+SERIES = ("#010210", "#010211", "#010212", "#010213", "#010214", "#010215")
+_CSS = {_INK: "var(--ink)", _GRID: "var(--grid)"} | {c: f"var(--series-{i})" for i, c in enumerate(SERIES)}
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), "--")
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dojo",
     "font.family": "sans-serif",
@@ -103,7 +103,7 @@ def _series(
         return
     xs, values = [p for p, _ in kept], [e.value for _, e in kept]
     lows, highs = [e.low for _, e in kept], [e.high for _, e in kept]
-    colour = _SERIES[index % len(_SERIES)]
+    colour = SERIES[index % len(SERIES)]
     axes.fill_between(xs, lows, highs, color=colour, alpha=0.16, linewidth=0)
     axes.vlines(xs, lows, highs, color=colour, linewidth=1.1)
     front = 5 if index == 0 else 3
@@ -111,8 +111,8 @@ def _series(
         xs,
         values,
         color=colour,
-        linestyle=_DASHES[index % 5],
-        marker=_MARKERS[index % 5],
+        linestyle=DASHES[index % 5],
+        marker=MARKERS[index % 5],
         label=label,
         zorder=front,
         linewidth=2.6 if index == 0 else 1.5,
@@ -168,7 +168,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def error_by_time(result: OpenLoopResult) -> Plot:
     """Lateral and longitudinal error at 1, 2, 3, 5 s."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, *panels = _two_panels(("Lateral error, m", "Longitudinal error, m"))
         for axes, kind in zip(panels, ("lateral", "longitudinal"), strict=True):
             names = [f"{kind}_error_{s}s_m" for s in UP_TO_S]
@@ -194,7 +194,7 @@ def hits_and_errors_by_range(result: OpenLoopResult) -> Plot:
     """Hit rates and lateral errors in the five ranges."""
     names = [range_name(*bounds) for bounds in RANGES_M]
     ticks = [f"{low}–{high}" if high < 1000 else f"{low}+" for low, high in RANGES_M]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, hits, errors = _two_panels(("Hit rate, %", "Lateral error, m"), 3.4)
         for index, who in enumerate(_predictors(result)):
             found = [result.figures[who].get(f"hit_{name}") for name in names]
@@ -225,7 +225,7 @@ def calibration(result: OpenLoopResult) -> Plot | None:
     figures = result.figures[MODEL]
     if "coverage_lateral_50" not in figures:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         titles = ("Driven points inside the stated interval, %", "Share in each tenth of the prediction, %")
         figure, covered, tenths = _two_panels(titles, 3.3)
         covered.plot([0, 100], [0, 100], color=_INK, linewidth=1, linestyle=":", label="calibrated")

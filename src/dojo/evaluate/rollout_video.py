@@ -1,14 +1,15 @@
 """Films of rollouts: what the camera saw with plan and lane, the same from above, and steering and speed over time.
 
-In: a rollout whose frames were kept. Out: H.264 in MP4.
+In: a rollout and its pictures. Out: H.264 in MP4; which of many rollouts to film.
 Idea: a person should see in a minute how a policy drives and where it fails. The lane is a pair of blue lines, the plan
 an orange ribbon, others are boxes; below run what was asked and what was driven, with a line at the present, so that a
 lurch in the picture is a spike below it. The last pictures of a rollout that ended badly say why.
-Not here: which rollouts (`failures_first` orders them; the page shows them), open-loop clips (`video.py`).
+Not here: the page that shows them (`closed_loop_page.py`), open-loop clips (`video.py`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,13 @@ from jaxtyping import Float64
 
 from dojo.errors import ConfigError, EvaluationError
 from dojo.evaluate.draw import (
+    FAILED_RGB,
     FAINT,
-    GRID,
     INK,
+    LINE_RGB,
+    OTHER_RGB,
     PANEL,
+    PLANNED_RGB,
     Colour,
     Picture,
     View,
@@ -29,18 +33,15 @@ from dojo.evaluate.draw import (
     even,
     fill,
     line,
+    metres_ahead,
     mp4_of,
     rgb_of,
     sides,
     write,
 )
 from dojo.evaluate.driving import missed
-from dojo.records import Rollout
+from dojo.records import Frame, Rollout
 
-LANE_RGB: Colour = (86, 180, 233)
-PLANNED_RGB: Colour = (255, 159, 28)
-OTHER_RGB: Colour = (204, 121, 167)
-FAILED_RGB: Colour = (255, 82, 82)
 _HEAD_PX = 54
 _SAID_S = 1.0  # Assumed: long enough to read why a rollout ended
 
@@ -75,34 +76,61 @@ def failures_first(rollouts: Sequence[Rollout]) -> list[Rollout]:
     return sorted(rollouts, key=lambda rollout: (not rollout.intervention, not missed(rollout)))
 
 
-def rollout_video(rollout: Rollout, style: RolloutStyle | None = None) -> bytes:
+def to_film(rollouts: Sequence[Rollout], count: int) -> list[Rollout]:
+    """So many of them, failures first, each suite once before any suite twice; a quarter are kept for what went well.
+
+    What is chosen of some rollouts is what would be chosen of them among more, or less, never something else: whoever
+    drives them one after another can forget the rest on the way.
+    """
+    failed = [rollout for rollout in failures_first(rollouts) if missed(rollout)]
+    good = [rollout for rollout in rollouts if not missed(rollout)]
+    kept_for_good = min(len(good), max(count // 4, count - len(failed)))
+    return [*_suites_in_turns(failed)[: count - kept_for_good], *_suites_in_turns(good)[:kept_for_good]]
+
+
+def _suites_in_turns(rollouts: Sequence[Rollout]) -> list[Rollout]:
+    seen: Counter[tuple[bool, str]] = Counter()
+    turn = {}
+    for rollout in rollouts:
+        key = (rollout.intervention, rollout.scenario.suite)
+        turn[rollout.scenario.scenario_id] = (not rollout.intervention, seen[key])
+        seen[key] += 1
+    return sorted(rollouts, key=lambda rollout: turn[rollout.scenario.scenario_id])
+
+
+def rollout_video(rollout: Rollout, style: RolloutStyle | None = None, frames: Sequence[Frame] | None = None) -> bytes:
     """The film of a rollout.
 
+    Args:
+        frames: its last pictures, however many; those that the rollout kept where none are given.
+
     Raises:
-        EvaluationError: its frames were not kept.
+        EvaluationError: there are no pictures, or more than the rollout has moments.
     """
-    style = style or RolloutStyle()
-    if not rollout.frames:
+    style, frames = style or RolloutStyle(), rollout.frames if frames is None else frames
+    if not 0 < len(frames) <= len(rollout.tick_step):
         raise EvaluationError(
-            f"rollout {rollout.scenario.scenario_id}: expected frames to film, got none; drive it with keep_frames"
+            f"rollout {rollout.scenario.scenario_id}: expected 1 to {len(rollout.tick_step)} frames to film, got "
+            f"{len(frames)}; drive it with keep_frames"
         )
-    return mp4_of(_pictures(rollout, style), style.fps)
+    return mp4_of(_pictures(rollout, frames, style), style.fps)
 
 
-def _pictures(rollout: Rollout, style: RolloutStyle) -> Iterator[Picture]:
+def _pictures(rollout: Rollout, frames: Sequence[Frame], style: RolloutStyle) -> Iterator[Picture]:
     width = even(rollout.camera.width_px * style.scale) + even(style.panel_px)
     traces = _traces(rollout, (width, even(style.traces_px)))
-    for tick in range(len(rollout.frames)):
-        above = np.concatenate([_camera_view(rollout, tick, style), _top_view(rollout, tick, style)], 1)
+    first = len(rollout.tick_step) - len(frames)
+    for tick, frame in enumerate(frames, start=first):
+        above = np.concatenate([_camera_view(rollout, tick, frame, style), _top_view(rollout, tick, style)], 1)
         yield np.concatenate([above, _with_present(traces, rollout, tick)])
 
 
 # What was seen.
 
 
-def _camera_view(rollout: Rollout, tick: int, style: RolloutStyle) -> Picture:
+def _camera_view(rollout: Rollout, tick: int, frame: Frame, style: RolloutStyle) -> Picture:
     size = (even(rollout.camera.width_px * style.scale), even(rollout.camera.height_px * style.scale))
-    picture = np.asarray(cv2.resize(rgb_of(rollout.frames[tick]), size, interpolation=cv2.INTER_CUBIC))
+    picture = np.asarray(cv2.resize(rgb_of(frame), size, interpolation=cv2.INTER_CUBIC))
     view = View(rollout.camera, style.scale, size, style.reach_m, style.beside_m)
     _paint(picture, view, rollout, tick, style.reach_m)
     picture[:_HEAD_PX] = (picture[:_HEAD_PX] * 0.45).astype(np.uint8)  # texts are read before any sky
@@ -121,11 +149,7 @@ def _top_view(rollout: Rollout, tick: int, style: RolloutStyle) -> Picture:
     height = even(rollout.camera.height_px * style.scale)
     picture = np.full((height, even(style.panel_px), 3), PANEL, np.uint8)
     view = View(None, 1.0, (picture.shape[1], height), style.reach_m, style.beside_m)
-    for ahead_m in range(0, int(style.reach_m) + 1, 20):
-        pixels, _ = view.pixels(np.array([[float(ahead_m), style.beside_m, 0.0]]))
-        row = round(float(pixels[0, 1]))
-        cv2.line(picture, (34, row), (picture.shape[1], row), GRID, 1)
-        write(picture, f"{ahead_m}", (6, row + 4), 0.38, FAINT)
+    metres_ahead(picture, view)
     _paint(picture, view, rollout, tick, style.reach_m)
     plant = rollout.scenario.plant
     middle_m = plant.length_m / 2 - plant.rear_overhang_m
@@ -143,7 +167,7 @@ def _paint(picture: Picture, view: View, rollout: Rollout, tick: int, reach_m: f
     if len(lane) >= 2:
         half_m = float(rollout.lane_width_m[rollout.tick_step[tick]]) / 2
         for edge in sides(lane, np.full(len(lane), half_m)):
-            line(picture, view, edge, LANE_RGB, thin, 0.9)
+            line(picture, view, edge, LINE_RGB, thin, 0.9)
     made = np.flatnonzero(rollout.answered[: tick + 1])
     if len(made):
         plan = dense(rollout.plans.best()[made[-1]], reach_m)
@@ -172,10 +196,10 @@ def _traces(rollout: Rollout, size: tuple[int, int]) -> Picture:
     bend = 1000 * np.stack([rollout.asked_curvature_per_m, driven, rollout.curvature_per_m])
     speed = 3.6 * np.stack([rollout.reference_mps, rollout.speed_mps])
     half = width // 2
-    _chart(picture[:, :half], rollout.times_s, bend, (PLANNED_RGB, INK, LANE_RGB), 5.0)
-    _chart(picture[:, half:], rollout.times_s, speed, (LANE_RGB, INK), 20.0)
-    turn = (("turn, 1/km", FAINT), ("asked", PLANNED_RGB), ("driven", INK), ("lane", LANE_RGB))
-    pace = (("speed, km/h", FAINT), ("driven", INK), ("a human's", LANE_RGB))
+    _chart(picture[:, :half], rollout.times_s, bend, (PLANNED_RGB, INK, LINE_RGB), 5.0)
+    _chart(picture[:, half:], rollout.times_s, speed, (LINE_RGB, INK), 20.0)
+    turn = (("turn, 1/km", FAINT), ("asked", PLANNED_RGB), ("driven", INK), ("lane", LINE_RGB))
+    pace = (("speed, km/h", FAINT), ("driven", INK), ("a human's", LINE_RGB))
     for begin, words in ((10, turn), (half + 10, pace)):
         for number, (word, colour) in enumerate(words):
             write(picture, word, (begin + 95 * number, 16), 0.4, colour)

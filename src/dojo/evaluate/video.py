@@ -21,15 +21,16 @@ from jaxtyping import Bool, Float
 from dojo.errors import ConfigError, EvaluationError
 from dojo.evaluate.draw import (
     FAINT,
-    GRID,
+    LINE_RGB,
     PANEL,
-    Colour,
+    PLANNED_RGB,
     Picture,
     View,
     dense,
     even,
     fill,
     line,
+    metres_ahead,
     mp4_of,
     rgb_of,
     sides,
@@ -37,9 +38,6 @@ from dojo.evaluate.draw import (
 )
 from dojo.geometry import Camera
 from dojo.records import Frame, Plans
-
-DRIVEN_RGB: Colour = (86, 180, 233)
-PLANNED_RGB: Colour = (255, 159, 28)
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _paint_paths(picture: Picture, view: View, scene: Scene, style: VideoStyle) 
     if len(driven) >= 2:
         for edge in sides(driven, np.full(len(driven), style.vehicle_width_m / 2)):
             line(picture, view, edge, (10, 30, 50), thin + 3, 0.4)
-            line(picture, view, edge, DRIVEN_RGB, thin, 1.0)
+            line(picture, view, edge, LINE_RGB, thin, 1.0)
 
 
 def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
@@ -144,15 +142,11 @@ def _panel(scene: Scene, style: VideoStyle, height: int) -> Picture:
     head, foot = 126, 4
     above = panel[head : height - foot]
     view = View(None, 1.0, (above.shape[1], above.shape[0]), style.reach_m, style.beside_m)
-    for ahead_m in range(0, int(style.reach_m) + 1, 20):
-        pixels, _ = view.pixels(np.array([[float(ahead_m), style.beside_m, 0.0]]))
-        row = round(float(pixels[0, 1]))
-        cv2.line(above, (34, row), (style.panel_px, row), GRID, 1)
-        write(above, f"{ahead_m}", (6, row + 4), 0.38, FAINT)
+    metres_ahead(above, view)
     _paint_paths(above, view, scene, style)
     for number, text in enumerate(scene.lines[:2]):
         write(panel, text, (10, 24 + 22 * number), 0.55 if number == 0 else 0.48)
-    legend = ((DRIVEN_RGB, "driven"), (PLANNED_RGB, "planned, most probable"))
+    legend = ((LINE_RGB, "driven"), (PLANNED_RGB, "planned, most probable"))
     for number, (colour, text) in enumerate(legend):
         row = 72 + 19 * number
         cv2.line(panel, (10, row - 4), (30, row - 4), colour, 3, cv2.LINE_AA)

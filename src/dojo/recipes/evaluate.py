@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +31,7 @@ from dojo.load.loader import in_order
 from dojo.load.source import cameras_of
 from dojo.model.plans import plans
 from dojo.model.policy import Policy
-from dojo.recipes.run import Outcome, RunRecord, read_record, record, write_record, write_whole
+from dojo.recipes.run import Outcome, provenance, read_record, record, write_record, write_whole
 from dojo.recipes.train import decoded, load_policy
 from dojo.records import Batch, Clip, Plans
 from dojo.store.dataset import Dataset
@@ -175,24 +175,6 @@ def _table(result: OpenLoopResult, page: Path) -> Table:
     return table
 
 
-def _provenance(
-    run: RunRecord, checkpoint: str, trained: RunRecord, clips: Sequence[Clip], split: str
-) -> dict[str, object]:
-    return {
-        "seed": run.seed,
-        "commit": run.commit,
-        "dojo_version": run.dojo_version,
-        "python": run.python,
-        "machine": run.machine,
-        "versions": run.versions,
-        "dataset_version": run.dataset_version,
-        "checkpoint_sha256": checkpoint,
-        "split": f"{split}: {len(clips)} clips of {len({clip.vehicle_id for clip in clips})} vehicles",
-        "evaluation": run.config,
-        "training": asdict(trained),
-    }
-
-
 def run(config: EvaluateRun, console: Console) -> Outcome:
     """Judge the newest whole checkpoint of a training run; the report is written whole or not at all."""
     started = time.monotonic()
@@ -221,10 +203,11 @@ def run(config: EvaluateRun, console: Console) -> Outcome:
         for exhibit in showcase(samples, answer, config.videos_of_each)
     ]
     this = record("evaluate", config, dataset_version=dataset.version, seed=config.intervals.seed)
-    provenance = _provenance(this, loaded.sha256, trained, clips, config.split)
-    report = result.to_json(provenance)
+    split = f"{config.split}: {len(clips)} clips of {len({clip.vehicle_id for clip in clips})} vehicles"
+    origin = provenance(this, trained, loaded.sha256, split=split)
+    report = result.to_json(origin)
     write_whole(out / "report.json", json.dumps(report, indent=1) + "\n")
-    write_page(out / "report.html", result, provenance, videos=films)
+    write_page(out / "report.html", result, origin, videos=films)
     if not (out / "run.json").exists():  # a demo or a training run in the same folder has its own
         write_record(out, this)
     facts: dict[str, object] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,28 @@ def record(verb: str, config: object, *, dataset_version: str = "", seed: int = 
         machine=f"{platform.machine()}, {platform.system()} {platform.release()}",
         versions={name: metadata.version(name) for name in _LIBRARIES},
     )
+
+
+def provenance(run: RunRecord, trained: RunRecord, checkpoint_sha256: str, **judged: object) -> dict[str, object]:
+    """Where figures come from: what every report says of itself.
+
+    Args:
+        run: of the verb that judged. `trained`: of the training whose checkpoint was judged.
+        judged: on what, by name.
+    """
+    return {
+        "seed": run.seed,
+        "commit": run.commit,
+        "dojo_version": run.dojo_version,
+        "python": run.python,
+        "machine": run.machine,
+        "versions": run.versions,
+        "dataset_version": run.dataset_version,
+        "checkpoint_sha256": checkpoint_sha256,
+        **judged,
+        "evaluation": run.config,
+        "training": asdict(trained),
+    }
 
 
 def write_whole(path: Path, text: str) -> None:
