@@ -1,4 +1,4 @@
-"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | on-policy | evaluate | rollout | demo ...`.
+"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | on-policy | evaluate | rollout | cheat | demo ...`.
 
 In: a command line. Out: one public function called, a short table, and an exit status: 0 done, 1 refused or failed
 with a reason, 2 wrong usage.
@@ -32,11 +32,16 @@ VERBS = {
     "simulate": "write the recordings of a simulated fleet, as the real car writes them",
     "ingest": "check the recordings in a folder and store the drives that pass",
     "ls": "say what a dataset holds: hours, kilometres, vehicles, tags, splits, versions",
+    "find": "list clips by tag, place, likeness or SQL",
+    "tidy": "join the small files of a dataset and let old versions of it go",
+    "erase": "remove every byte of one vehicle from a dataset, and certify it",
     "curate": "cut the drives of a dataset into clips with target paths, tags, splits and weights",
     "train": "train a policy: dojo train tiny --dataset runs/data --train.steps 500",
     "on-policy": "train, let the policy drive, correct it, train again: dojo on-policy tiny --train.dataset runs/data",
+    "embed": "give every clip a vector from the trunk of a trained policy; leave out near-duplicates",
     "evaluate": "judge a trained policy on held-out clips beside three baselines, and write the report page",
     "rollout": "let a trained policy drive through suites of scenarios, and say how often it arrived",
+    "cheat": "say whether a trained policy sees the road, or the traces that displaced pictures bear",
     "demo": "the whole road on a simulated fleet, from videos to a report",
     "release": "seal a trained policy in a bundle with its evidence, and publish it to a carmaker: dojo release RUN",
     "licence": "issue, show or revoke what a carmaker is granted",

@@ -9,11 +9,13 @@ Not here: finding recordings and judging them (`fleet/`), storing what comes out
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -60,19 +62,38 @@ class Spooled:
             for first_frame, frame_count, size in self.entries:
                 yield VideoChunk(first_frame, frame_count, file.read(size))
 
+    def discard(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Encoded video of one camera in memory, on its way from another machine."""
+
+    held: tuple[VideoChunk, ...]
+
+    def chunks(self) -> Iterator[VideoChunk]:
+        """The chunks, in order."""
+        return iter(self.held)
+
+    def discard(self) -> None:
+        """Nothing: memory is let go with the last who holds it."""
+
 
 @dataclass(frozen=True)
 class Received:
-    """What came of one recording."""
+    """What came of one recording; `erased` where it is of a vehicle that was erased, and left out."""
 
     drives: tuple[Drive, ...] = ()
-    video: dict[tuple[str, str], Spooled] = field(default_factory=dict)
+    video: dict[tuple[str, str], Spooled | Carried] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
+    erased: bool = False
 
     def discard(self) -> None:
         """Remove the spooled files."""
-        for spooled in self.video.values():
-            spooled.path.unlink(missing_ok=True)
+        for video in self.video.values():
+            video.discard()
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,7 @@ class Receiver:
         except Exception as error:
             return Received(rejections=(rejection_for(error, recording.label),))
         drives: list[Drive] = []
-        video: dict[tuple[str, str], Spooled] = {}
+        video: dict[tuple[str, str], Spooled | Carried] = {}
         refused = list(reading.rejections)
         for drive in reading.drives:
             kept, spooled, reasons = self._cameras(recording, drive)
@@ -156,6 +177,26 @@ class Receiver:
             f"expected camera {' or '.join(self.cameras)}, the recording has {names}; name one of those with --cameras",
             (("cameras", float(len(drive.cameras))),),
         )
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Receives on another machine, whose disk nobody else can read: the video comes back in memory.
+
+    Args:
+        receive: one of `sources.py`, with a `receiver` whose spool this replaces by a folder of its own.
+    """
+
+    receive: Any
+
+    def __call__(self, found: object) -> Received:
+        """What came of the recording, with all of its video at hand."""
+        with tempfile.TemporaryDirectory(prefix="dojo-spool-") as folder:
+            here = replace(self.receive, receiver=replace(self.receive.receiver, spool=Path(folder)))
+            received: Received = here(found)
+            return replace(
+                received, video={key: Carried(tuple(video.chunks())) for key, video in received.video.items()}
+            )
 
 
 def rejection_for(error: Exception, where: str) -> Rejection:

@@ -12,7 +12,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
@@ -30,8 +31,8 @@ _SPAWN = multiprocessing.get_context("spawn")
 class Died:
     """In place of a result: every process that was given the task ended without one."""
 
-    def __init__(self, exit_code: int | None) -> None:
-        self.exit_code = exit_code
+    def __init__(self, exit_code: int | None, attempts: int) -> None:
+        self.exit_code, self.attempts = exit_code, attempts
 
 
 class _Worker(Generic[Task, Result]):
@@ -93,7 +94,7 @@ def work_through(
                     if attempts[id(worker)] < ATTEMPTS:
                         waiting.append((done, attempts[id(worker)] + 1))
                     else:
-                        yield done, Died(worker.process.exitcode)
+                        yield done, Died(worker.process.exitcode, ATTEMPTS)
                     continue
                 if failed:
                     raise result
@@ -145,3 +146,23 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: the first time only asks to stop, the second time stops at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def note(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    earlier = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, earlier)

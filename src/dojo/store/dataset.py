@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ from dojo.store.rows import (
 from dojo.store.schema import TABLES
 from dojo.store.summary import CLIP_COLUMNS, DRIVE_COLUMNS, Summary, summarise
 from dojo.store.table import Table, quoted
+from dojo.store.tombstones import Tombstones
 
 Files = tuple[tuple[str, str, int], ...]
 """(path as given, sha256, size in bytes) of each file of a recording."""
@@ -59,7 +61,7 @@ class Dataset:
     ) -> None:
         """Use `open` or `create`."""
         self.uri = uri
-        self._options = storage_options
+        self.storage_options = storage_options
         # The ledger first: whatever it names is in any later version of the other tables.
         self._intake = Table(uri, "intake", storage_options)
         self._drives = Table(uri, "drives", storage_options)
@@ -113,7 +115,7 @@ class Dataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the same state for itself."""
-        return Dataset.open, (self.uri, self.version, self._options)
+        return Dataset.open, (self.uri, self.version, self.storage_options)
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -126,6 +128,11 @@ class Dataset:
     def version(self) -> str:
         """The name of this state, which `open` takes: contents, then version of ledger and of clips."""
         return f"{self.content_hash()[:12]}@{self._intake.version}.{self._clips.version}"
+
+    @property
+    def clips_version(self) -> int:
+        """Version of the table of clips that this state shows."""
+        return self._clips.version
 
     def history(self) -> list[tuple[str, str]]:
         """Every state that can still be opened, oldest first: its name without the hash, and when it came about."""
@@ -142,6 +149,10 @@ class Dataset:
     def known_files(self) -> set[str]:
         """SHA-256 of every file that was received, accepted or refused."""
         return {entry["sha256"] for row in self._ledger.values() for entry in row["files"]}
+
+    def ledger(self) -> dict[str, Row]:
+        """What was received, by recording: its files, its drives, why parts of it were refused."""
+        return dict(self._ledger)
 
     def drive_ids(self) -> list[str]:
         """Ids of all drives, sorted."""
@@ -187,13 +198,15 @@ class Dataset:
         Raises:
             StoreError: no such drive, camera or frame, or the stored video is damaged.
         """
-        stream = self._stream(drive_id, camera)
-        if len(indices) and not (indices.min() >= 0 and indices.max() < len(stream.timestamps_ns)):
-            raise StoreError(
-                f"drive {drive_id}: camera {camera!r} has frames 0 to {len(stream.timestamps_ns) - 1}, asked for "
-                f"{int(indices.min())} to {int(indices.max())}; cut the clips again"
-            )
-        return self._footage.frames(stream, indices)
+        return self._footage.frames(self._stream_with(drive_id, camera, indices), indices)
+
+    def each_frame(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Iterator[Frame]:
+        """Frames of a stored stream by rising number, one by one; each is good only until the next is asked for.
+
+        Raises:
+            StoreError: no such drive, camera or frame, or the stored video is damaged.
+        """
+        return self._footage.each_frame(self._stream_with(drive_id, camera, indices), indices)
 
     def summary(self) -> Summary:
         """Figures of what is there; reads no series and no video."""
@@ -229,7 +242,12 @@ class Dataset:
         self.add_recording(files, [], rejections)
 
     def add_recording(
-        self, files: Files, drives: Sequence[DriveWithVideo], rejections: Sequence[Rejection] = ()
+        self,
+        files: Files,
+        drives: Sequence[DriveWithVideo],
+        rejections: Sequence[Rejection] = (),
+        *,
+        even_erased: bool = False,
     ) -> tuple[str, ...]:
         """Store all that came of one recording, whole or not at all; the ids of the drives that are new.
 
@@ -237,14 +255,19 @@ class Dataset:
 
         Args:
             files: every file of the recording, also those that gave no drive.
+            even_erased: also what was erased from this dataset once, see `erase.py`.
 
         Raises:
-            StoreError: the chunks do not hold exactly the frames of their stream, or the place cannot be written.
+            StoreError: the chunks do not hold exactly the frames of their stream, the place cannot be written, or the
+                recording was erased.
         """
         if not files:
             raise StoreError("recording: expected at least one file to know it by, got none")
         recording_id = fingerprint(sorted({sha256 for _, sha256, _ in files}))[:32]
         with self._alone_and_clean():
+            if not even_erased:
+                vehicles = [item.drive.vehicle_id for item in drives]
+                Tombstones(self.uri, self.storage_options).require_none([file[1] for file in files], vehicles)
             if recording_id in self._ledger:
                 return ()
             present = set(self.drive_ids())
@@ -279,6 +302,22 @@ class Dataset:
                 self._ledger = self._read_ledger()
         return len(refused)
 
+    def remove(self, recording_ids: Collection[str]) -> None:
+        """Recordings gone from the newest version, with their drives, video and clips; older versions keep them.
+
+        Clips first, so that none is ever left without its drive; then the ledger, which makes the rest unseen.
+        """
+        with self._alone_and_clean():
+            named = [self._ledger[key] for key in recording_ids if key in self._ledger]
+            drives = {drive_id for row in named for drive_id in row["drive_ids"]}
+            clips = self.clips()
+            if len(kept := [clip for clip in clips if clip.drive_id not in drives]) < len(clips):
+                self._replace_clips(kept, self._clips.metadata["clips.settings"])
+            if named:
+                self._intake.delete("recording_id", [row["recording_id"] for row in named])
+                self._ledger = self._read_ledger()
+            self._remove_unnamed()
+
     def put_clips(self, clips: Sequence[Clip], settings: Mapping[str, object]) -> None:
         """These clips instead of all earlier ones; does nothing where they are the same.
 
@@ -291,13 +330,10 @@ class Dataset:
         counts = Counter(clip.clip_id for clip in clips)
         if repeated := sorted(clip_id for clip_id, count in counts.items() if count > 1):
             raise StoreError(f"{self.uri}: clips {repeated[:5]} come more than once; every clip needs its own id")
-        text = json.dumps(settings, sort_keys=True)
-        content = fingerprint((text, sorted((clip.clip_id, fingerprint(clip)) for clip in clips)))
         with self._alone_and_clean():
             if strangers := sorted({clip.drive_id for clip in clips}.difference(self.drive_ids())):
                 raise StoreError(f"{self.uri}: clips of drives that are not here: {strangers[:5]}; ingest them first")
-            if self._clips.metadata.get("clips.hash") != content:
-                self._clips.replace([clip_row(clip) for clip in clips], {"clips.settings": text, "clips.hash": content})
+            self._replace_clips(clips, json.dumps(settings, sort_keys=True))
 
     def recover(self) -> int:
         """Remove what an interrupted write left behind, which nobody could see; how many recordings that were.
@@ -313,6 +349,16 @@ class Dataset:
         with self._alone_and_clean():
             self._join_pieces()
 
+    def vacuum(self, older_than: timedelta) -> int:
+        """Remove versions older than this, and what only they need; how many bytes that were.
+
+        Processes that opened an earlier version can then read no more from it.
+        """
+        with self._alone_and_clean():
+            freed = sum(table.vacuum(older_than) for table in self._tables())
+            self._footage.forget()
+        return freed
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -325,9 +371,12 @@ class Dataset:
             self._remove_unnamed()
             yield
 
+    def _tables(self) -> tuple[Table, ...]:
+        return self._intake, self._drives, self._chunks, self._clips
+
     def _refresh(self) -> None:
         before = self._intake.version, self._chunks.version
-        for table in (self._intake, self._drives, self._chunks, self._clips):
+        for table in self._tables():
             table.refresh()
         if self._intake.version != before[0]:
             self._ledger = self._read_ledger()
@@ -350,6 +399,11 @@ class Dataset:
         if unnamed:
             self._footage.forget()
         return len(unnamed)
+
+    def _replace_clips(self, clips: Sequence[Clip], settings: str) -> None:
+        content = fingerprint((settings, sorted((clip.clip_id, fingerprint(clip)) for clip in clips)))
+        if self._clips.metadata.get("clips.hash") != content:
+            self._clips.replace([clip_row(clip) for clip in clips], {"clips.settings": settings, "clips.hash": content})
 
     def _read_ledger(self) -> dict[str, Row]:
         rows = self._intake.read(TABLES["intake"].names).to_pylist()
@@ -378,7 +432,7 @@ class Dataset:
         return rows, len(written)
 
     def _join_pieces(self) -> None:
-        for table in (self._chunks, self._drives, self._intake):
+        for table in self._tables():
             table.compact()
         self._footage.forget()
 
@@ -399,6 +453,16 @@ class Dataset:
         raise StoreError(
             f"{self.uri}: has no drive {drive_id!r} at version {self.version}; `dojo ls` shows what there is"
         )
+
+    def _stream_with(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> StoredStream:
+        """The stream, if it has all these frames."""
+        stream = self._stream(drive_id, camera)
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(stream.timestamps_ns)):
+            raise StoreError(
+                f"drive {drive_id}: camera {camera!r} has frames 0 to {len(stream.timestamps_ns) - 1}, asked for "
+                f"{int(indices.min())} to {int(indices.max())}; cut the clips again"
+            )
+        return stream
 
     def _stream(self, drive_id: str, camera: str) -> StoredStream:
         if (known := self._footage.known(drive_id, camera)) is not None:

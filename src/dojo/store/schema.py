@@ -136,3 +136,17 @@ TABLES: dict[str, pa.Schema] = {
     ),
 }
 """Column types of each table, in the order in which the tables are made: a dataset exists once `intake` does."""
+
+ERASED = pa.schema([("erasure_id", pa.string()), ("kind", pa.string()), ("salt", pa.string()), ("digest", pa.string())])
+"""Tombstones, in a table made by the first erasure: what may not come in again, known by salted hashes alone."""
+
+
+def vector_schema(size: int) -> pa.Schema:
+    """Columns of the table of embeddings, made when clips are first embedded; half precision halves a search's time."""
+    return pa.schema(
+        [
+            ("clip_id", pa.string()),
+            ("vehicle_id", pa.string()),
+            ("vector", pa.list_(pa.float16(), size)),
+        ]
+    )

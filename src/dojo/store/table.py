@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float32
 
 from dojo.errors import StoreError
 from dojo.store.schema import SCHEMA_KEY, SCHEMA_VERSION, TABLES
@@ -33,20 +35,36 @@ class Table:
         self._check_schema(root)
 
     @staticmethod
-    def create_missing(root: str, name: str, storage_options: Mapping[str, str] | None = None) -> None:
-        """Make the table, empty, unless it is there."""
+    def exists(root: str, name: str, storage_options: Mapping[str, str] | None = None) -> bool:
+        """Whether there is such a table."""
         uri = f"{root.rstrip('/')}/{name}.lance"
-        options = dict(storage_options) if storage_options else None
         try:
-            lance.dataset(uri, storage_options=options)
+            lance.dataset(uri, storage_options=dict(storage_options) if storage_options else None)
         except (ValueError, OSError) as error:
             if not _not_found(error):
                 raise StoreError(
                     f"{uri}: does not open: {error}; check the address and the right to read it"
                 ) from error
-            schema = _described(TABLES[name], {})
-            with _writing(uri):
-                lance.write_dataset(schema.empty_table(), uri, schema=schema, mode="create", storage_options=options)
+            return False
+        return True
+
+    @staticmethod
+    def create_missing(
+        root: str, name: str, storage_options: Mapping[str, str] | None = None, schema: pa.Schema | None = None
+    ) -> None:
+        """Make the table, empty, unless it is there; of the columns in `TABLES` unless others are given."""
+        if Table.exists(root, name, storage_options):
+            return
+        uri = f"{root.rstrip('/')}/{name}.lance"
+        columns = _described(TABLES[name] if schema is None else schema, {})
+        with _writing(uri):
+            lance.write_dataset(
+                columns.empty_table(),
+                uri,
+                schema=columns,
+                mode="create",
+                storage_options=dict(storage_options) if storage_options else None,
+            )
 
     def _open(self) -> Any:
         try:
@@ -111,6 +129,26 @@ class Table:
         with _reading(self.uri):
             return self._lance.to_table(columns=list(columns), filter=where, with_row_id=row_ids)
 
+    def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The same rows a batch at a time."""
+        with _reading(self.uri):
+            yield from self._lance.to_batches(columns=list(columns), filter=where)
+
+    def rows(self, places: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Rows by place in stored order, in the order asked."""
+        with _reading(self.uri):
+            return self._lance.take(list(places), columns=list(columns))
+
+    def nearest(
+        self, column: str, query: Float32[np.ndarray, " size"], count: int, columns: Sequence[str], where: str | None
+    ) -> pa.Table:
+        """The rows whose vectors point most nearly the same way, nearest first, with `_distance`, 1 - cosine."""
+        wanted = {"column": column, "q": query, "k": count, "metric": "cosine", "use_index": False}
+        with _reading(self.uri):
+            return self._lance.to_table(
+                columns=[*columns, "_distance"], filter=where, nearest=wanted, prefilter=where is not None
+            )
+
     def blobs(self, row_ids: Sequence[int]) -> list[bytes]:
         """The blob of each row, in the order asked."""
         if not row_ids:
@@ -118,10 +156,10 @@ class Table:
         with _reading(self.uri):
             return [item.readall() for item in self._lance.take_blobs(BLOB, ids=list(row_ids))]
 
-    def append(self, rows: Iterable[list[dict[str, Any]]]) -> None:
-        """Add rows, a list at a time, all of them or none."""
+    def append(self, rows: Iterable[list[dict[str, Any]]], columns: pa.Schema | None = None) -> None:
+        """Add rows, a list at a time, all of them or none; of the columns in `TABLES` unless others are given."""
         schema = self._lance.schema
-        plain = pa.schema(TABLES[self.name], metadata=schema.metadata)
+        plain = pa.schema(TABLES[self.name] if columns is None else columns, metadata=schema.metadata)
         batches = (pa.RecordBatch.from_pylist(part, schema=plain) for part in rows)
         with _writing(self.uri):
             self._lance = lance.write_dataset(
@@ -131,9 +169,19 @@ class Table:
     def replace(self, rows: list[dict[str, Any]], metadata: Mapping[str, str]) -> None:
         """These rows instead of all earlier ones, as a new version."""
         schema = _described(TABLES[self.name], metadata)
+        self.replace_all(schema, [pa.RecordBatch.from_pylist(rows, schema=schema)], metadata)
+
+    def replace_all(
+        self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """These rows, in these columns, instead of all earlier ones, as a new version; never all in memory at once."""
+        described = _described(schema, metadata or {})
         with _writing(self.uri):
             self._lance = lance.write_dataset(
-                pa.Table.from_pylist(rows, schema=schema), self._lance, schema=schema, mode="overwrite"
+                pa.RecordBatchReader.from_batches(described, (batch.cast(described) for batch in batches)),
+                self._lance,
+                schema=described,
+                mode="overwrite",
             )
 
     def delete(self, column: str, values: Iterable[str]) -> None:
@@ -142,9 +190,23 @@ class Table:
             self._lance.delete(f"{column} IN ({', '.join(map(quoted, values))})")
 
     def compact(self) -> None:
-        """Join small files; contents and order stay."""
+        """Join small files, and write anew every file that holds a deleted row; contents and order stay."""
         with _writing(self.uri):
-            self._lance.optimize.compact_files()
+            self._lance.optimize.compact_files(materialize_deletions_threshold=0.0)
+
+    def vacuum(self, older_than: timedelta) -> int:
+        """Remove older versions and whatever only they need; how many bytes that were.
+
+        Args:
+            older_than: younger versions stay, and with them their files; zero leaves the newest version alone. Readers
+                that are pinned to a version that goes cannot go on.
+        """
+        with _writing(self.uri):
+            # The last change stays on record beside the newest version, for a deletion its condition, which names what
+            # is gone. So a change that says nothing comes last.
+            self._lance.update_config({"dojo.vacuumed": datetime.now(UTC).isoformat()})
+            done = self._lance.cleanup_old_versions(older_than=older_than, delete_unverified=older_than == timedelta())
+        return int(done.bytes_removed)
 
     def pieces(self) -> int:
         """Number of fragments: how many appends have not been compacted yet."""

@@ -1,0 +1,233 @@
+"""Where recordings lie before they are received: a folder, or a place in object storage.
+
+In: an address. Out: recordings that wait, and what receives one of them in whatever process.
+Idea: a reader knows only files. So a recording in object storage is found, and later received, in a scratch folder that
+mirrors the few objects it needs, and is known afterwards by its address there. What lies below one name under the
+address (one vehicle's stick, usually) is looked through as one task; each recording found is then one of its own.
+Small files that lie beside or above a recording (the vehicle's description, intrinsics) come with it.
+Not here: what a recording is (`fleet/`), processes and clusters (`workers.py`, `engine.py`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pyarrow import fs
+
+from dojo.errors import ConfigError, StoreError
+from dojo.fleet.readers.reader import Recording
+from dojo.recipes.receive import Gateway, Received, Receiver
+from dojo.recipes.workers import Died
+from dojo.records import Drive, Rejection
+from dojo.store.dataset import Files
+from dojo.store.search import file_system
+
+_COMPANION_BYTES = 1 << 20
+"""Assumed: what describes a vehicle or a camera is smaller than a megabyte, a recording's video is not."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording that waits to be received.
+
+    Args:
+        files: as the dataset will name them.
+        recording: as its reader knows it; where it lies in object storage, as if `/` were the scratch folder.
+    """
+
+    label: str
+    files: Files
+    recording: Recording
+
+
+Work = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[tuple[Any, Any]]]
+"""Runs a function over tasks somewhere, see `workers.work_through`."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Recordings in a folder that every process can read."""
+
+    path: Path
+
+    def find(self, gateway: Gateway, known: set[str], work: Work) -> list[Found]:
+        """Recordings without the files that are known."""
+        return [_found(recording, str) for recording in gateway.find(self.path, known)]
+
+    def received(self, receiver: Receiver) -> Callable[[Found], Received]:
+        """What receives one of them."""
+        return FromFolder(receiver)
+
+
+@dataclass(frozen=True)
+class FromFolder:
+    """Receives a recording where it lies."""
+
+    receiver: Receiver
+
+    def __call__(self, found: Found) -> Received:
+        """What came of it."""
+        return self.receiver(found.recording)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Recordings in object storage.
+
+    Args:
+        uri: for example `s3://bucket/fleet`. Endpoint, region and credentials come from the environment.
+    """
+
+    uri: str
+
+    def find(self, gateway: Gateway, known: set[str], work: Work) -> list[Found]:
+        """Recordings without the files that are known; looked for by `work`, which reads every object once."""
+        names = sorted(self._listing())
+        if not names:
+            raise ConfigError(f"ingest: expected recordings at {self.uri}, found nothing there; check the address")
+        branches = sorted({name.partition("/")[0] if "/" in name else "" for name in names})
+        found: dict[tuple[str, ...], Found] = {}
+        for branch, some in work(Finder(gateway, self, frozenset(known)), branches):
+            if isinstance(some, Died):
+                raise StoreError(
+                    f"{self.uri}: expected to look through {branch or 'its own files'}, every process that tried "
+                    "ended; use fewer processes"
+                )
+            found |= {tuple(sorted(sha256 for _, sha256, _ in item.files)): item for item in some}
+        return sorted(found.values(), key=lambda item: item.files)
+
+    def received(self, receiver: Receiver) -> Callable[[Found], Received]:
+        """What receives one of them."""
+        return FromTree(receiver, self)
+
+    def address(self, path: Path, scratch: Path) -> str:
+        """Where the object lies of which this is a copy."""
+        return f"{self.uri.partition('://')[0]}://{path.relative_to(scratch).as_posix()}"
+
+    @contextmanager
+    def copy(self, wanted: Callable[[str, int], bool]) -> Iterator[tuple[Path, Path]]:
+        """A scratch folder, and in it the folder that mirrors the address, with the objects wanted by name and size."""
+        system, root = self._system()
+        scratch = Path(tempfile.mkdtemp(prefix="dojo-objects-")).resolve()
+        try:
+            (scratch / root).mkdir(parents=True)
+            for name, size in self._listing().items():
+                if wanted(name, size):
+                    target = scratch / root / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with system.open_input_stream(f"{root}/{name}") as source, target.open("wb") as file:
+                        shutil.copyfileobj(source, file, 1 << 20)
+            yield scratch, scratch / root
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _listing(self) -> dict[str, int]:
+        """Size of each object by its name below the address."""
+        system, root = self._system()
+        try:
+            infos = system.get_file_info(fs.FileSelector(root, recursive=True))
+        except OSError as error:
+            raise ConfigError(f"ingest: expected recordings at {self.uri}: {error}; check the address") from error
+        return {info.path.removeprefix(root).lstrip("/"): info.size for info in infos if info.is_file}
+
+    def _system(self) -> tuple[Any, str]:
+        system, root = file_system(self.uri)
+        return system, root.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the recordings of one branch of a tree, in whatever process."""
+
+    gateway: Gateway
+    tree: Tree
+    known: frozenset[str]
+
+    def __call__(self, branch: str) -> list[Found]:
+        """Those below one name, or those that lie directly at the address."""
+
+        def wanted(name: str, size: int) -> bool:
+            first, slash, _ = name.partition("/")
+            return first == branch if slash else branch == "" or size <= _COMPANION_BYTES
+
+        with self.tree.copy(wanted) as (scratch, folder):
+            return [
+                _found(_moved(recording, scratch, Path("/")), lambda path: self.tree.address(path, Path("/")))
+                for recording in self.gateway.find(folder, self.known)
+            ]
+
+
+@dataclass(frozen=True)
+class FromTree:
+    """Receives a recording out of object storage, in whatever process."""
+
+    receiver: Receiver
+    tree: Tree
+
+    def __call__(self, found: Found) -> Received:
+        """What came of it; paths in it are addresses."""
+        _, root = file_system(self.tree.uri)
+        names = {file.path.relative_to(Path("/") / root).as_posix() for file in found.recording.files}
+        with self.tree.copy(_with_companions(names)) as (scratch, _):
+            received = self.receiver(_moved(found.recording, Path("/"), scratch))
+
+            def said(text: str) -> str:
+                return text.replace(f"{scratch}/", f"{self.tree.uri.partition('://')[0]}://")
+
+            return replace(
+                received,
+                drives=tuple(_renamed(drive, said) for drive in received.drives),
+                rejections=tuple(_reworded(item, said) for item in received.rejections),
+            )
+
+
+def source_of(source: str | Path) -> Folder | Tree:
+    """The source at an address.
+
+    Raises:
+        ConfigError: it is no folder and no address of object storage.
+    """
+    if "://" in str(source):
+        return Tree(str(source).rstrip("/"))
+    if not Path(source).is_dir():
+        raise ConfigError(f"ingest: expected a folder with recordings, {source} is none; check the path")
+    return Folder(Path(source))
+
+
+def _found(recording: Recording, name: Callable[[Path], str]) -> Found:
+    files = tuple((name(file.path), file.sha256, file.size_bytes) for file in recording.files)
+    return Found(recording.label, files, recording)
+
+
+def _moved(recording: Recording, before: Path, after: Path) -> Recording:
+    """The same recording below another folder."""
+    return replace(
+        recording,
+        folder=after / recording.folder.relative_to(before),
+        files=tuple(replace(file, path=after / file.path.relative_to(before)) for file in recording.files),
+    )
+
+
+def _with_companions(names: set[str]) -> Callable[[str, int], bool]:
+    """Whether an object is one of these, or small and in a folder that holds one of them at whatever depth."""
+    above = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    return lambda name, size: name in names or (size <= _COMPANION_BYTES and str(PurePosixPath(name).parent) in above)
+
+
+def _renamed(drive: Drive, said: Callable[[str], str]) -> Drive:
+    files = tuple((said(path), sha256, size) for path, sha256, size in drive.provenance.files)
+    return replace(
+        drive,
+        provenance=replace(drive.provenance, files=files),
+        rejections=tuple(_reworded(item, said) for item in drive.rejections),
+    )
+
+
+def _reworded(item: Rejection, said: Callable[[str], str]) -> Rejection:
+    return replace(item, where=said(item.where), reason=said(item.reason))
