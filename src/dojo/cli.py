@@ -1,4 +1,4 @@
-"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | on-policy | evaluate | rollout | cheat | demo ...`.
+"""The sentence as verbs: `dojo simulate | ingest | ls | curate | train | on-policy | evaluate | rollout | demo ...`.
 
 In: a command line. Out: one public function called, a short table, and an exit status: 0 done, 1 refused or failed
 with a reason, 2 wrong usage.

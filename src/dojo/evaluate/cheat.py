@@ -5,10 +5,11 @@ In: features of displaced pictures whose road was blanked, and the offsets; plan
 Idea: displaced pictures are made from recorded ones, and whatever the making leaves behind (edges, blur, a lean of the
 trees) goes with the offset; a policy that reads it there drives well in training and nowhere else (arXiv 2504.19077).
 With the road filled flat *before* the picture is displaced, only those traces are left: a linear probe that still finds
-the offset in the feature has found a way to cheat. It reads the feature through the same noise as the policy (its
-information bottleneck), is fitted on some drives and judged on others. The second question is the reverse: shown
-nothing, the policy must go straight on.
-Not here: who displaces (`load/recover.py`), and who runs the policy (`recipes/`).
+the offset in what the heads see has found a way to cheat. It reads the feature through the same noise as the policy
+(its information bottleneck), and beside it whatever reaches the heads without noise; it is fitted on some drives and
+judged on others. The second question is the reverse: shown nothing, the policy must go straight on.
+Not here: who displaces (`load/recover.py`), who runs the policy (`recipes/cheat.py`), how it is shown
+(`cheat_page.py`).
 """
 
 from __future__ import annotations
@@ -119,12 +120,14 @@ def cheat_report(
     nowhere_position_m: Float32[np.ndarray, "plans 33 3"],
     *,
     noise_std: float,
+    beside: Float[np.ndarray, "n beside"] | None = None,
     seed: int = 0,
 ) -> CheatReport:
     """What the policy gives away.
 
     Args:
         feature: of pictures whose road was blanked before they were displaced.
+        beside: what else the heads see of these pictures, without noise.
         offset: to the left in metres and in radians, of each.
         drive: which drive each comes from; those of one drive are fitted on together or not at all.
         nowhere_position_m: the plans that are driven where there is no road.
@@ -135,6 +138,8 @@ def cheat_report(
     """
     noise = np.random.default_rng(seed).standard_normal(feature.shape) * noise_std
     read = feature.astype(np.float64) + noise
+    if beside is not None:
+        read = np.concatenate([read, beside.astype(np.float64)], 1)
     lateral, yaw = (explained_variance(read, offset[:, axis], drive, seed=seed) for axis in range(2))
     return CheatReport(lateral, yaw, furthest_aside_m(nowhere_position_m))
 
