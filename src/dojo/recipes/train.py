@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import Progress
 
+from dojo.curate.nested import Part, part_of, routes_of
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
@@ -42,12 +43,14 @@ class TrainRun:
         device: `auto` takes a GPU where there is one.
         cache_gb: room in the run's folder for decoded frames while it trains, so that a small dataset is decoded once
             and not in every epoch; 0 decodes each time.
+        part: train on some of the training clips alone, see `dojo scale`.
     """
 
     dataset: str = "runs/data"
     out: Path = Path("runs/train")
     device: str = "auto"
     cache_gb: float = 0.0
+    part: Part | None = None
     warm_start: Path | None = None
     rounds: tuple[str, ...] = ()
     rounds_share: float = 0.5
@@ -215,8 +218,10 @@ def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> 
     if config.warm_start is not None:
         policy.load_state_dict(load_policy(config.warm_start).policy.state_dict())
     policy.to(device)
-    clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
     drives = [drive for dataset in datasets for drive in dataset.drives()]
+    if config.part is not None:
+        found[0] = part_of(found[0], routes_of(drives), config.part)
+    clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
     source = _source(config, datasets, clips, logs, console)
     version = "+".join(dataset.content_hash() for dataset in datasets)
     loader = Loader(clips, cameras_of(drives), source, config.load, version, recorded=recorded_cameras_of(drives))
