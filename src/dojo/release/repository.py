@@ -147,6 +147,15 @@ def _read(data: bytes) -> Any:
         raise ReleaseError("metadata_unreadable", f"expected metadata of TUF: {error}") from error
 
 
+def version_of(metadata: bytes) -> int:
+    """The version of a file of metadata.
+
+    Raises:
+        ReleaseError: `metadata_unreadable`.
+    """
+    return int(_read(metadata).version)
+
+
 def _target_name(path: str, sha256: str) -> str:
     folder, _, name = path.rpartition("/")
     return "/".join(part for part in ("targets", folder, f"{sha256}.{name}") if part)
