@@ -3,6 +3,7 @@
 from dojo.load.augment import NO_AUGMENT, AugmentConfig
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState, beside, in_order
+from dojo.load.mixing import Mixing, mixing
 from dojo.load.order import Order
 from dojo.load.recover import NO_RECOVER, Offset, RecoverConfig
 from dojo.load.source import Cameras, FrameSource, cameras_of, recorded_cameras_of
@@ -18,6 +19,7 @@ __all__ = [
     "LoadConfig",
     "Loader",
     "LoaderState",
+    "Mixing",
     "Offset",
     "Order",
     "RecoverConfig",
@@ -25,6 +27,7 @@ __all__ = [
     "cameras_of",
     "in_order",
     "mirror",
+    "mixing",
     "pack",
     "recorded_cameras_of",
     "unpack",

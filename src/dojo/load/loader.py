@@ -1,10 +1,10 @@
 """Clips into batches: in training order without end, or once each for judging.
 
 In: clips, the cameras of their streams, a source of frames. Out: `Batch`es in the model's view.
-Idea: the training order is one endless sequence of draws (`order.py`), cut into global batches; rank r of n takes every
-n-th draw of each. The state is a position in that sequence, so a run goes on at any sample, on any number of ranks,
-with any batch size. Threads decode ahead (PyAV lets go of the interpreter), and batches are handed out in order
-whoever finishes first.
+Idea: the training order is one endless sequence of draws, cut into global batches; rank r of n takes every n-th draw of
+each. The state is a position in that sequence, so a run goes on at any sample, on any number of ranks. Threads decode
+ahead (PyAV lets go of the interpreter), and batches are handed out in order whoever finishes first. There are two such
+sequences: any clip at any time (`order.py`), each with its own decoding, and stretches decoded once (`stretches.py`).
 Not here: where frames are kept (`store/`), what they become (`model/`).
 """
 
@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from typing import TypeVar
+from functools import partial
+from typing import Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
-from dojo.errors import ConfigError, RecordError
-from dojo.geometry import MODEL_VIEW, Camera, Resampler
-from dojo.geometry.reproject import Reprojector, never_seen
+from dojo.errors import ConfigError
+from dojo.geometry import MODEL_VIEW, Camera
+from dojo.geometry.reproject import Reprojector
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
+from dojo.load.deck import Deck, Draw, Hand
+from dojo.load.lanes import Change
 from dojo.load.order import Order
 from dojo.load.recover import NO_RECOVER, Offset, Recover, RecoverConfig
 from dojo.load.source import Cameras, FrameSource
-from dojo.records import DESIRES, Batch, Clip, Frame
-from dojo.records.pack import pack
+from dojo.load.stretches import StretchOrder
+from dojo.load.views import Views
+from dojo.records import DESIRES, Batch, Clip
 
 Work = TypeVar("Work")
 Made = TypeVar("Made")
@@ -42,6 +45,11 @@ class LoadConfig:
 
     Args:
         batch_size: clips per global batch, over all ranks together.
+        order: `random` draws any clip at any time, and decodes it then; `chunked` decodes each frame once per epoch, in
+            stretches that come in random order, and mixes their clips through a buffer.
+        stretch_s: of `chunked`: length of a stretch; shorter ones mix better and decode more frames that nobody wants.
+        buffer: of `chunked`: clips that are mixed with one another, over all ranks; each is held decoded, 196,608 bytes
+            a frame of the model view.
         seed: of the order and of the augmentation.
         workers: threads that decode; 0 decodes when asked.
         prefetch: batches made ahead, each held in memory.
@@ -51,6 +59,9 @@ class LoadConfig:
     """
 
     batch_size: int = 16
+    order: Literal["random", "chunked"] = "random"
+    stretch_s: float = 30.0
+    buffer: int = 1024
     seed: int = 0
     workers: int = 2
     prefetch: int = 4
@@ -62,6 +73,10 @@ class LoadConfig:
     def __post_init__(self) -> None:
         if not (self.workers >= 0 and self.prefetch >= 1):
             raise ConfigError(f"load: expected workers >= 0 and prefetch >= 1, got {self.workers} and {self.prefetch}")
+        if not (self.stretch_s > 0 and self.buffer >= 1):
+            raise ConfigError(
+                f"load: expected stretch_s above 0 and buffer at least 1, got {self.stretch_s} and {self.buffer}"
+            )
         if not 0 <= self.rank < self.ranks <= self.batch_size:
             raise ConfigError(
                 f"load: expected 0 <= rank < ranks <= batch_size, got rank {self.rank} of {self.ranks} and batches of "
@@ -92,15 +107,6 @@ class LoaderState:
         return LoaderState(str(values["order"]), int(values["epoch"]), int(values["position"]))
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """One entry of the endless sequence: which clip, and where it stands."""
-
-    clip: int
-    epoch: int
-    position: int
-
-
 class Loader:
     """The training order of some clips, as batches.
 
@@ -111,6 +117,7 @@ class Loader:
         dataset_version: part of the key of the order, so that a changed dataset is never taken for the same run.
         recorded: camera that took each stream, see `recorded_cameras_of`; says which pixels of displaced pictures were
             never seen. Without it, all of the stored picture counts as seen.
+        view: what the model sees; another than its own only to measure.
 
     Raises:
         ConfigError: nothing to draw, clips of unequal length, or a stream without a camera.
@@ -124,15 +131,20 @@ class Loader:
         config: LoadConfig,
         dataset_version: str,
         recorded: Cameras | None = None,
+        view: Camera = MODEL_VIEW,
     ) -> None:
         self._clips = tuple(clips)
         self._config = config
-        self._views = _Views(clips, cameras, source, recorded)
+        self._views = Views(clips, cameras, source, recorded, view)
         self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
         self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
-        self._order = Order(
-            [clip.clip_id for clip in clips], [clip.weight for clip in clips], config.seed, dataset_version
+        drawn = Order([clip.clip_id for clip in clips], [clip.weight for clip in clips], config.seed, dataset_version)
+        self._stretches = (
+            StretchOrder(drawn, clips, config.batch_size, config.stretch_s, config.buffer)
+            if config.order == "chunked"
+            else None
         )
+        self._order: Order | StretchOrder = self._stretches or drawn
 
     @property
     def start(self) -> LoaderState:
@@ -157,13 +169,17 @@ class Loader:
                 f"{state}; the dataset, its weights or the seed changed since: start a new run, or restore them"
             )
         config = self._config
-        return _made_ahead(self._plan(state), self._batch, config.workers, config.prefetch)
+        if self._stretches is None:
+            return _made_ahead(self._plan(state), self._batch, config.workers, config.prefetch)
+        deck = self._deck(self._stretches, state)
+        hands = ((deck.hand(number, draws), after) for number, (draws, after) in enumerate(self._plan(state)))
+        return deck.closing(_made_ahead(hands, partial(self._dealt, deck), config.workers, config.prefetch))
 
     def order(self, epoch: int) -> Int64[np.ndarray, " draws"]:
         """The clips of an epoch in the order of their draws, as indices; what a ledger of the run needs."""
         return self._order.epoch(epoch)
 
-    def _plan(self, state: LoaderState) -> Iterator[tuple[tuple[_Draw, ...], LoaderState]]:
+    def _plan(self, state: LoaderState) -> Iterator[tuple[tuple[Draw, ...], LoaderState]]:
         """The draws of this rank for each global batch from `state` on, and the state after it."""
         draws = self._draws(state)
         while True:
@@ -174,25 +190,51 @@ class Loader:
                 after = LoaderState(state.order, last.epoch + 1, 0)
             yield tuple(batch[self._config.rank :: self._config.ranks]), after
 
-    def _draws(self, state: LoaderState) -> Iterator[_Draw]:
+    def _draws(self, state: LoaderState) -> Iterator[Draw]:
         first = state.position
         for epoch in itertools.count(state.epoch):
             order = self._order.epoch(epoch)
             for position in range(first, len(order)):
-                yield _Draw(int(order[position]), epoch, position)
+                yield Draw(int(order[position]), epoch, position)
             first = 0
 
-    def _batch(self, draws: tuple[_Draw, ...]) -> Batch:
-        return _batch_of([self._shown(draw) for draw in draws], self._views)
+    def _batch(self, draws: tuple[Draw, ...]) -> Batch:
+        shown = []
+        for draw in draws:
+            clip, warp = self._displaced(draw)
+            shown.append(self._augmented(draw, clip, self._views.frames(clip, warp)))
+        return _batch_of(*_stacked(shown), self._views)
 
-    def _shown(self, draw: _Draw) -> tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]:
-        """The clip of a draw and its frames, displaced and augmented as its place in the run says."""
-        clip, warp = self._clips[draw.clip], None
-        key = (draw.epoch, draw.position, clip.clip_id)
-        if self._recover is not None:
-            clip, warp = self._recover.apply(clip, self._views.camera(clip), self._views.blank(clip), *key)
-        frames = self._views.frames(clip, warp)
-        return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *key)
+    def _dealt(self, deck: Deck, hand: Hand) -> Batch:
+        clips, frames = deck.made(hand)
+        for row, draw in enumerate(hand.draws if self._augment is not None else ()):
+            clips[row], frames[row] = self._augmented(draw, clips[row], frames[row])
+        return _batch_of(clips, frames, self._views)
+
+    def _deck(self, order: StretchOrder, state: LoaderState) -> Deck:
+        def show(draw: Draw) -> tuple[Clip, Change | None]:
+            clip, warp = self._displaced(draw)
+            return clip, self._views.change(clip, warp)
+
+        config, first = self._config, Draw(-1, state.epoch, state.position)
+        shape = (len(self._clips[0].frame_indices), *self._views.packed_shape)
+        return Deck(order, self._views.source, first, config.batch_size, config.rank, config.ranks, show, shape)
+
+    def _key(self, draw: Draw) -> tuple[object, ...]:
+        """What everything random about a draw hangs on."""
+        return draw.epoch, draw.position, self._clips[draw.clip].clip_id
+
+    def _displaced(self, draw: Draw) -> tuple[Clip, Reprojector | None]:
+        """The clip of a draw, displaced as its place in the run says, and what displaces its frames."""
+        clip = self._clips[draw.clip]
+        if self._recover is None:
+            return clip, None
+        return self._recover.apply(clip, self._views.camera(clip), self._views.blank(clip), *self._key(draw))
+
+    def _augmented(
+        self, draw: Draw, clip: Clip, frames: UInt8[np.ndarray, "frames 6 rows columns"]
+    ) -> tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]:
+        return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *self._key(draw))
 
 
 def in_order(
@@ -209,12 +251,12 @@ def in_order(
     Raises:
         ConfigError: clips of unequal length, or a stream without a camera.
     """
-    views = _Views(clips, cameras, source)
+    views = Views(clips, cameras, source)
     starts = range(0, len(clips), batch_size)
     plan = ((tuple(clips[start : start + batch_size]), None) for start in starts)
 
     def batch(chosen: tuple[Clip, ...]) -> Batch:
-        return _batch_of([(clip, views.frames(clip)) for clip in chosen], views)
+        return _batch_of(*_stacked([(clip, views.frames(clip)) for clip in chosen]), views)
 
     return (made for made, _ in _made_ahead(plan, batch, workers, prefetch))
 
@@ -235,7 +277,7 @@ def beside(
     Raises:
         ConfigError: clips of unequal length, or a stream without a camera.
     """
-    views, recover = _Views(clips, cameras, source, recorded), Recover(config, seed)
+    views, recover = Views(clips, cameras, source, recorded), Recover(config, seed)
     starts = range(0, len(clips), batch_size)
     plan = ((tuple(clips[start : start + batch_size]), None) for start in starts)
 
@@ -244,92 +286,22 @@ def beside(
         for clip in chosen:
             changed, warp = recover.apply(clip, views.camera(clip), views.blank(clip), clip.clip_id)
             made.append((changed, views.frames(clip, warp)))
-        return _batch_of(made, views), tuple(recover.offset(clip, clip.clip_id) for clip in chosen)
+        return _batch_of(*_stacked(made), views), tuple(recover.offset(clip, clip.clip_id) for clip in chosen)
 
     return (made for made, _ in _made_ahead(plan, batch, workers, 2))
 
 
-class _Views:
-    """Frames of clips in the model's view, whatever view they are stored in."""
-
-    def __init__(
-        self, clips: Sequence[Clip], cameras: Cameras, source: FrameSource, recorded: Cameras | None = None
-    ) -> None:
-        streams = {(clip.drive_id, clip.camera) for clip in clips}
-        missing = sorted(stream for stream in streams if stream not in cameras)
-        if missing:
-            raise ConfigError(
-                f"load: expected the camera of every stream, {len(missing)} are missing, the first {missing[0]}; pass "
-                "cameras_of(dataset.drives())"
-            )
-        lengths = {len(clip.anchor_timestamps_ns) for clip in clips}
-        if len(lengths) > 1:
-            raise ConfigError(
-                f"load: expected clips with equally many anchors, got {sorted(lengths)}; curate the dataset once with "
-                "one setting of anchors_per_clip"
-            )
-        self._source = source
-        self._cameras = {stream: cameras[stream].level_view(MODEL_VIEW) for stream in streams}
-        self._recorded = recorded or {}
-        self._blank = lru_cache(maxsize=256)(self._found_blank)
-        self._resamplers = {stream: _resampler(cameras[stream]) for stream in streams}
-
-    def camera(self, clip: Clip) -> Camera:
-        """The model's view, where the clip's camera sits."""
-        return self._cameras[clip.drive_id, clip.camera]
-
-    def blank(self, clip: Clip) -> Bool[np.ndarray, "half_rows half_columns"] | None:
-        """Chroma pixels of the model's view that the recording camera did not see, None where it saw all."""
-        return self._blank(clip.drive_id, clip.camera)
-
-    def _found_blank(self, drive_id: str, camera: str) -> Bool[np.ndarray, "half_rows half_columns"] | None:
-        recorded = self._recorded.get((drive_id, camera))
-        if recorded is None:
-            return None
-        blank = never_seen(recorded, self._cameras[drive_id, camera])
-        return blank if blank.any() else None
-
-    def height_m(self, clip: Clip) -> float:
-        """Height of the clip's camera over the ground."""
-        return float(self.camera(clip).ego_from_camera.translation_m[2])
-
-    def frames(self, clip: Clip, warp: Reprojector | None = None) -> UInt8[np.ndarray, "frames 6 rows columns"]:
-        """The packed frames of a clip, warped where a warp is given."""
-        found = self._source.frames(clip.drive_id, clip.camera, clip.frame_indices)
-        if len(found) != len(clip.frame_indices):
-            raise RecordError(
-                f"clip {clip.clip_id}: expected {len(clip.frame_indices)} frames of camera {clip.camera!r} of drive "
-                f"{clip.drive_id}, the source gave {len(found)}; curate the dataset again"
-            )
-        steps = [step for step in (self._resamplers[clip.drive_id, clip.camera], warp) if step is not None]
-        return np.stack([pack(_resampled(frame, steps)) for frame in found])
+def _stacked(
+    shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]],
+) -> tuple[list[Clip], UInt8[np.ndarray, "batch frames 6 rows columns"]]:
+    return [clip for clip, _ in shown], np.stack([frames for _, frames in shown])
 
 
-def _resampler(camera: Camera) -> Resampler | None:
-    """What turns the camera's pictures into the model's view, or None where they are that view already."""
-    view = camera.level_view(MODEL_VIEW)
-    same_picture = (camera.width_px, camera.height_px, camera.distortion) == (
-        view.width_px,
-        view.height_px,
-        view.distortion,
-    )
-    same_rays = np.allclose([*camera.focal_px, *camera.centre_px], [*view.focal_px, *view.centre_px], atol=1e-6)
-    same_turn = np.allclose(camera.ego_from_camera.rotation, view.ego_from_camera.rotation, atol=1e-9)
-    return None if same_picture and same_rays and same_turn else Resampler(camera, view)
-
-
-def _resampled(frame: Frame, steps: Sequence[Resampler | Reprojector]) -> Frame:
-    for step in steps:
-        frame = Frame(frame.timestamp_ns, *step.apply(frame.y, frame.u, frame.v))
-    return frame
-
-
-def _batch_of(shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]], views: _Views) -> Batch:
+def _batch_of(clips: Sequence[Clip], frames: UInt8[np.ndarray, "batch frames 6 rows columns"], views: Views) -> Batch:
     """Clips and their frames side by side."""
-    clips = [clip for clip, _ in shown]
     speed, valid = np.stack([clip.speed_mps for clip in clips]), np.stack([clip.valid for clip in clips])
     return Batch(
-        frames=np.stack([frames for _, frames in shown]),
+        frames=frames,
         camera_height_m=np.array([views.height_m(clip) for clip in clips], np.float32),
         position_m=np.stack([clip.position_m for clip in clips]),
         yaw_rad=np.stack([clip.yaw_rad for clip in clips]),
@@ -350,7 +322,7 @@ def _batch_of(shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 rows colum
 
 def _made_ahead(
     plan: Iterator[tuple[Work, Label]], make: Callable[[Work], Made], workers: int, ahead: int
-) -> Iterator[tuple[Made, Label]]:
+) -> Generator[tuple[Made, Label]]:
     """What `make` makes of each piece of work, in the order of the plan, up to `ahead` pieces made before asked for.
 
     An error of `make` is raised where its piece would have come. Closing the iterator waits for the threads.

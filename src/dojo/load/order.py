@@ -66,6 +66,12 @@ class Order:
 
     def epoch(self, number: int) -> Int64[np.ndarray, " draws"]:
         """Indices into the clips as they were given, in the order in which they are drawn."""
+        draws = self.drawn(number)
+        shuffled = np.argsort(random_bits(len(self), self.fingerprint, number, "shuffle"), kind="stable")
+        return draws[shuffled].astype(np.int64)
+
+    def drawn(self, number: int) -> Int64[np.ndarray, " draws"]:
+        """What an epoch draws, as indices into the clips as they were given, in no order of its own."""
         count = len(self)
         # Laid out in a random sequence first, so that which clips are rounded up together changes every epoch.
         laid = np.argsort(random_bits(count, self.fingerprint, number, "lay"), kind="stable")
@@ -73,6 +79,4 @@ class Order:
         ends = np.cumsum(self._mean_draws[laid])
         ends *= count / ends[-1]
         drawn = np.searchsorted(ends, np.arange(count) + start, side="right")
-        draws = self._by_name[laid[np.minimum(drawn, count - 1)]]
-        shuffled = np.argsort(random_bits(count, self.fingerprint, number, "shuffle"), kind="stable")
-        return draws[shuffled].astype(np.int64)
+        return self._by_name[laid[np.minimum(drawn, count - 1)]].astype(np.int64)

@@ -5,7 +5,7 @@ Idea: loading knows no store; anything that hands out frames by number will do, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,22 @@ class FrameSource(Protocol):
     def frames(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Sequence[Frame]:
         """The frames at these indices of the stored stream, one each, in this order."""
         ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A source that also hands out frames one by one, as a decoder holds them."""
+
+    def each_frame(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Iterator[Frame]:
+        """The frames at these rising indices; each is good only until the next is asked for."""
+        ...
+
+
+def each_frame(source: FrameSource, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Iterator[Frame]:
+    """The frames at these rising indices one by one, without a copy where the source can."""
+    if isinstance(source, Streaming):
+        return source.each_frame(drive_id, camera, indices)
+    return iter(source.frames(drive_id, camera, indices))
 
 
 def recorded_cameras_of(drives: Iterable[Drive]) -> dict[tuple[str, str], Camera]:
@@ -58,6 +74,17 @@ class Joined:
         Raises:
             RecordError: none has it.
         """
+        return self._with(drive_id).frames(drive_id, camera, indices)
+
+    def each_frame(self, drive_id: str, camera: str, indices: Int64[np.ndarray, " n"]) -> Iterator[Frame]:
+        """The frames at these rising indices one by one; each is good only until the next is asked for.
+
+        Raises:
+            RecordError: no source has the drive.
+        """
+        return each_frame(self._with(drive_id), drive_id, camera, indices)
+
+    def _with(self, drive_id: str) -> FrameSource:
         if drive_id not in self._of:
             raise RecordError(f"frames of drive {drive_id}: expected one of {len(self._of)} known drives")
-        return self._of[drive_id].frames(drive_id, camera, indices)
+        return self._of[drive_id]

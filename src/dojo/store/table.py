@@ -154,7 +154,7 @@ class Table:
         if not row_ids:
             return []
         with _reading(self.uri):
-            return [item.readall() for item in self._lance.take_blobs(BLOB, ids=list(row_ids))]
+            return [data for _, data in self._lance.read_blobs(BLOB, ids=list(row_ids), preserve_order=True)]
 
     def append(self, rows: Iterable[list[dict[str, Any]]], columns: pa.Schema | None = None) -> None:
         """Add rows, a list at a time, all of them or none; of the columns in `TABLES` unless others are given."""

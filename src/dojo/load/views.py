@@ -1,0 +1,108 @@
+"""Frames of clips in the model's view, whatever view they are stored in.
+
+In: clips, the cameras of their streams, a source of frames. Out: packed frames; what turns a stored frame into them.
+Idea: what a stream needs is found once for all its clips; most streams are stored in the model's view and need nothing.
+Not here: the mathematics (`geometry/`), which clips (`loader.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from dojo.errors import ConfigError, RecordError
+from dojo.geometry import MODEL_VIEW, Camera, Resampler
+from dojo.geometry.reproject import Reprojector, never_seen
+from dojo.load.lanes import Change
+from dojo.load.source import Cameras, FrameSource
+from dojo.records import Clip, Frame
+from dojo.records.pack import pack
+
+
+class Views:
+    """Frames of clips in the model's view, whatever view they are stored in."""
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        cameras: Cameras,
+        source: FrameSource,
+        recorded: Cameras | None = None,
+        view: Camera = MODEL_VIEW,
+    ) -> None:
+        streams = {(clip.drive_id, clip.camera) for clip in clips}
+        missing = sorted(stream for stream in streams if stream not in cameras)
+        if missing:
+            raise ConfigError(
+                f"load: expected the camera of every stream, {len(missing)} are missing, the first {missing[0]}; pass "
+                "cameras_of(dataset.drives())"
+            )
+        lengths = {len(clip.anchor_timestamps_ns) for clip in clips}
+        if len(lengths) > 1:
+            raise ConfigError(
+                f"load: expected clips with equally many anchors, got {sorted(lengths)}; curate the dataset once with "
+                "one setting of anchors_per_clip"
+            )
+        self.source = source
+        self.packed_shape = (6, view.height_px // 2, view.width_px // 2)
+        self._cameras = {stream: cameras[stream].level_view(view) for stream in streams}
+        self._recorded = recorded or {}
+        self._blank = lru_cache(maxsize=256)(self._found_blank)
+        self._resamplers = {stream: _resampler(cameras[stream], view) for stream in streams}
+
+    def camera(self, clip: Clip) -> Camera:
+        """The model's view, where the clip's camera sits."""
+        return self._cameras[clip.drive_id, clip.camera]
+
+    def blank(self, clip: Clip) -> Bool[np.ndarray, "half_rows half_columns"] | None:
+        """Chroma pixels of the model's view that the recording camera did not see, None where it saw all."""
+        return self._blank(clip.drive_id, clip.camera)
+
+    def _found_blank(self, drive_id: str, camera: str) -> Bool[np.ndarray, "half_rows half_columns"] | None:
+        recorded = self._recorded.get((drive_id, camera))
+        if recorded is None:
+            return None
+        blank = never_seen(recorded, self._cameras[drive_id, camera])
+        return blank if blank.any() else None
+
+    def height_m(self, clip: Clip) -> float:
+        """Height of the clip's camera over the ground."""
+        return float(self.camera(clip).ego_from_camera.translation_m[2])
+
+    def frames(self, clip: Clip, warp: Reprojector | None = None) -> UInt8[np.ndarray, "frames 6 rows columns"]:
+        """The packed frames of a clip, warped where a warp is given."""
+        found = self.source.frames(clip.drive_id, clip.camera, clip.frame_indices)
+        if len(found) != len(clip.frame_indices):
+            raise RecordError(
+                f"clip {clip.clip_id}: expected {len(clip.frame_indices)} frames of camera {clip.camera!r} of drive "
+                f"{clip.drive_id}, the source gave {len(found)}; curate the dataset again"
+            )
+        change = self.change(clip, warp)
+        return np.stack([pack(frame if change is None else change(frame)) for frame in found])
+
+    def change(self, clip: Clip, warp: Reprojector | None) -> Change | None:
+        """What turns the stored frames of a clip into what the model sees; None where nothing does."""
+        steps = [step for step in (self._resamplers[clip.drive_id, clip.camera], warp) if step is not None]
+        return partial(_resampled, steps=steps) if steps else None
+
+
+def _resampler(camera: Camera, wanted: Camera) -> Resampler | None:
+    """What turns the camera's pictures into the model's view, or None where they are that view already."""
+    view = camera.level_view(wanted)
+    same_picture = (camera.width_px, camera.height_px, camera.distortion) == (
+        view.width_px,
+        view.height_px,
+        view.distortion,
+    )
+    same_rays = np.allclose([*camera.focal_px, *camera.centre_px], [*view.focal_px, *view.centre_px], atol=1e-6)
+    same_turn = np.allclose(camera.ego_from_camera.rotation, view.ego_from_camera.rotation, atol=1e-9)
+    return None if same_picture and same_rays and same_turn else Resampler(camera, view)
+
+
+def _resampled(frame: Frame, steps: Sequence[Resampler | Reprojector]) -> Frame:
+    for step in steps:
+        frame = Frame(frame.timestamp_ns, *step.apply(frame.y, frame.u, frame.v))
+    return frame
