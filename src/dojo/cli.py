@@ -42,6 +42,7 @@ VERBS = {
     "evaluate": "judge a trained policy on held-out clips beside three baselines, and write the report page",
     "rollout": "let a trained policy drive through suites of scenarios, and say how often it arrived",
     "cheat": "say whether a trained policy sees the road, or the traces that displaced pictures bear",
+    "replay": "let a trained policy drive beside recorded drives, their pictures warped to where it is",
     "demo": "the whole road on a simulated fleet, from videos to a report",
     "release": "seal a trained policy in a bundle with its evidence, and publish it to a carmaker: dojo release RUN",
     "licence": "issue, show or revoke what a carmaker is granted",

@@ -238,11 +238,15 @@ class ReplayCamera:
         Raises:
             ConfigError: the place is further to the side than a picture can be carried.
         """
-        other = displaced(
-            self._line.view, place.lateral_m, place.yaw_rad, place.forward_m, camera_yaw_rad=self._yaw_rad
-        )
-        hidden = on_both_sides(unseen(self._line.view, other, self._blank))
-        return _through(Reprojector(self._line.view, other, hidden), self.recorded(place.number))
+        hidden = self.hidden(place)
+        return _through(Reprojector(self._line.view, self._at(place), hidden), self.recorded(place.number))
+
+    def hidden(self, place: Place) -> Bool[np.ndarray, "half_rows half_columns"]:
+        """Chroma pixels that are hidden in the picture from a place, because nobody recorded them or their mirror."""
+        return on_both_sides(unseen(self._line.view, self._at(place), self._blank))
+
+    def _at(self, place: Place) -> Camera:
+        return displaced(self._line.view, place.lateral_m, place.yaw_rad, place.forward_m, camera_yaw_rad=self._yaw_rad)
 
 
 def _same_view(stored: Camera, view: Camera) -> bool:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dojo.evaluate.closed_loop_page import Film
-from dojo.evaluate.rollout_video import RolloutStyle, rollout_video
+from dojo.evaluate.rollout_video import RolloutStyle, rollout_video, to_film
 from dojo.recipes.run import write_whole
 from dojo.recipes.spread import spread
 from dojo.records import Frame, Rollout
@@ -37,6 +38,32 @@ def load_pictures(path: Path) -> list[Frame]:
         return [Frame(time_ns, y, u, v) for time_ns, y, u, v in planes]
 
 
+def forget_the_rest(rollouts: Iterable[Rollout], pictures: Path, count: int) -> tuple[list[Rollout], list[Rollout]]:
+    """All rollouts, and those of them to film; the pictures of the others are removed as soon as that is certain."""
+    every: list[Rollout] = []
+    chosen: list[Rollout] = []
+    for rollout in rollouts:
+        every.append(rollout)
+        before, chosen = [*chosen, rollout], to_film(every, count)
+        kept = {one.scenario.scenario_id for one in chosen}
+        for one in before:
+            if one.scenario.scenario_id not in kept:
+                (pictures / f"{one.scenario.scenario_id}.npz").unlink(missing_ok=True)
+    return every, chosen
+
+
+@contextmanager
+def waiting_room(folder: Path) -> Iterator[Path]:
+    """A folder for pictures that are removed in the end."""
+    place = folder / ".pictures"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class _Shot:
     """A film to make."""
@@ -54,7 +81,12 @@ def _filmed(shot: _Shot) -> Film:
 
 
 def film(
-    rollouts: Sequence[Rollout], pictures: Path, out: Path, style: RolloutStyle, processes: int, cluster: str = ""
+    rollouts: Sequence[Rollout],
+    pictures: Path,
+    out: Path,
+    style: RolloutStyle,
+    processes: int,
+    cluster: str | None = None,
 ) -> list[Film]:
     """A film of each of these rollouts, in the folder `films` of `out`, and a list of them."""
     shutil.rmtree(out / "films", ignore_errors=True)

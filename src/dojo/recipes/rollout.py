@@ -11,19 +11,19 @@ Not here: rollouts, suites, metrics and pages (`evaluate/`), the simulated world
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from dojo.errors import ConfigError
@@ -33,11 +33,12 @@ from dojo.evaluate.markup import filled, region, write_text
 from dojo.evaluate.page import NOT_PROBED
 from dojo.evaluate.recorder import Recorder
 from dojo.evaluate.rollout import RolloutConfig, drive
-from dojo.evaluate.rollout_video import RolloutStyle, to_film
+from dojo.evaluate.rollout_video import RolloutStyle
+from dojo.evaluate.simulator import Simulator
 from dojo.evaluate.suites import SUITES, VARIANTS, under
 from dojo.model.plans import plans
 from dojo.model.policy import Policy
-from dojo.recipes.films import film, save_pictures
+from dojo.recipes.films import film, forget_the_rest, save_pictures, waiting_room
 from dojo.recipes.run import Outcome, provenance, read_record, record, write_record, write_whole
 from dojo.recipes.spread import spread
 from dojo.recipes.train import load_policy
@@ -73,7 +74,7 @@ class RolloutRun:
     cases: int = 0
     seed: int = 0
     processes: int = 0
-    cluster: str = ""
+    cluster: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     films: int = 8
     film_seconds: float = 30.0
@@ -168,33 +169,44 @@ def anchors_of(run: Path) -> int:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """A unit of work.
+class Job:
+    """How a policy drives, wherever it does.
 
     Args:
+        run: folder of its training run.
         pictures: the folder in which the last pictures wait; None keeps none. `kept`: how many of each rollout.
     """
 
     run: Path
+    rollout: RolloutConfig
+    device: str = "auto"
+    pictures: Path | None = None
+    kept: int = 150
+
+    def drive(self, scenarios: Sequence[Scenario], simulator: Simulator[Any]) -> list[Rollout]:
+        """The rollouts of some scenarios, in this process."""
+        recorder = Recorder(simulator, self.kept if self.pictures else 0)
+        with one_thread():
+            driver = Driver(load_policy(self.run).policy, device_of(self.device))
+            rollouts = list(drive(scenarios, recorder, Car(), driver, self.rollout))
+        if self.pictures is not None:
+            for name in [rollout.scenario.scenario_id for rollout in rollouts]:
+                save_pictures(self.pictures / f"{name}.npz", recorder.take(name))
+        return rollouts
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A unit of work."""
+
+    job: Job
     scenarios: tuple[Scenario, ...]
     world: WorldConfig
-    rollout: RolloutConfig
-    device: str
-    pictures: Path | None
-    kept: int
 
 
 def _driven(group: _Group) -> list[Rollout]:
     """The rollouts of one group, in a process of its own."""
-    with one_thread():
-        driver = Driver(load_policy(group.run).policy, device_of(group.device))
-        simulator = Recorder(WorldSimulator(group.world), group.kept if group.pictures else 0)
-        rollouts = list(drive(group.scenarios, simulator, Car(), driver, group.rollout))
-    if group.pictures is not None:
-        for rollout in rollouts:
-            name = rollout.scenario.scenario_id
-            save_pictures(group.pictures / f"{name}.npz", simulator.take(name))
-    return rollouts
+    return group.job.drive(group.scenarios, WorldSimulator(group.world))
 
 
 def roll_out(
@@ -210,18 +222,10 @@ def roll_out(
     """
     scenarios = scenarios_of(config)
     driven = replace(config.rollout, anchors=anchors_of(config.run))
-    size, kept = driven.together, max(1, round(config.film_seconds / driven.tick_s))
+    job = Job(config.run, driven, config.device, pictures, max(1, round(config.film_seconds / driven.tick_s)))
     groups = [
-        _Group(
-            config.run,
-            tuple(scenarios[first : first + size]),
-            config.world,
-            driven,
-            config.device,
-            pictures,
-            kept,
-        )
-        for first in range(0, len(scenarios), size)
+        _Group(job, tuple(scenarios[first : first + driven.together]), config.world)
+        for first in range(0, len(scenarios), driven.together)
     ]
     done = 0
     for rollouts in spread(_driven, groups, config.processes, config.cluster):
@@ -231,31 +235,22 @@ def roll_out(
 
 
 def _drive_all(config: RolloutRun, console: Console) -> tuple[list[Rollout], list[Film]]:
-    """Every rollout, and films of those that are chosen; pictures of the others are forgotten as they fall behind."""
-    waiting = config.folder / ".pictures"
-    shutil.rmtree(waiting, ignore_errors=True)
-    waiting.mkdir(parents=True)
-    rollouts: list[Rollout] = []
-    chosen: list[Rollout] = []
-    try:
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("drive", total=None)
-            pictures = waiting if config.films else None
-            for rollout in roll_out(
-                config, lambda done, total: progress.update(task, completed=done, total=total), pictures
-            ):
-                rollouts.append(rollout)
-                before, chosen = [*chosen, rollout], to_film(rollouts, config.films)
-                for one in before if pictures else ():
-                    if all(one is not kept for kept in chosen):
-                        (waiting / f"{one.scenario.scenario_id}.npz").unlink()
-            progress.update(task, description="film")
-            return rollouts, film(chosen, waiting, config.folder, config.style, config.processes, config.cluster)
-    finally:
-        shutil.rmtree(waiting, ignore_errors=True)
+    """Every rollout, and films of those that are chosen."""
+    with waiting_room(config.folder) as waiting, Progress(console=console, transient=True) as progress:
+        task = progress.add_task("drive", total=None)
+        told = partial(_tell, progress, task)
+        driven = roll_out(config, told, waiting if config.films else None)
+        rollouts, chosen = forget_the_rest(driven, waiting, config.films)
+        progress.update(task, description="film")
+        return rollouts, film(chosen, waiting, config.folder, config.style, config.processes, config.cluster)
 
 
-def _table(result: ClosedLoopResult, page: Path) -> Table:
+def _tell(progress: Progress, task: TaskID, done: int, total: int) -> None:
+    progress.update(task, completed=done, total=total)
+
+
+def table_of(result: ClosedLoopResult, page: Path) -> Table:
+    """Each suite with its cases completed and first failures."""
     table = Table(
         "suite",
         "completed",
@@ -313,4 +308,4 @@ def run(config: RolloutRun, console: Console) -> Outcome:
         "simulated_seconds": round(simulated_s, 1),
         "closed_loop": report["closed_loop"],
     }
-    return Outcome(facts, _table(result, page))
+    return Outcome(facts, table_of(result, page))

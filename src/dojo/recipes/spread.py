@@ -21,14 +21,14 @@ Result = TypeVar("Result")
 
 
 def spread(
-    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int = 0, cluster: str = ""
+    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int = 0, cluster: str | None = None
 ) -> Iterator[Result]:
     """The result of each task, in their order.
 
     Args:
         function: importable by name.
         processes: how many on this machine; 0: one per core. With one, the work is done in this process.
-        cluster: of Ray, see `engine.connected`, all of whose machines see the same folders; empty for this machine.
+        cluster: of Ray, see `engine.connected`, all of whose machines see the same folders; None for this machine.
 
     Raises:
         EvaluationError: every process that was given a task ended with it.
