@@ -48,6 +48,8 @@ def rgb_of(frame: Frame) -> Picture:
 def dense(path_m: Float[np.ndarray, "points columns"], reach_m: float) -> Float64[np.ndarray, "dense columns"]:
     """Points every half metre along a path (x, y, z, and whatever goes with it) up to a reach; none if it stands."""
     path = np.asarray(path_m, np.float64)
+    if len(path) < 2:
+        return path[:0]
     step = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
     keep = np.concatenate([[True], step > 1e-3])
     path = path[keep]
