@@ -11,16 +11,12 @@ Not here: rollouts (`evaluate/rollout.py`), how clips of both kinds are mixed (`
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from rich.console import Console
 from rich.progress import Progress
@@ -31,8 +27,9 @@ from dojo.evaluate.rollout import RolloutConfig, drive
 from dojo.evaluate.suites import SUITES
 from dojo.load.source import FrameSource
 from dojo.recipes import train
-from dojo.recipes.rollout import Driver
+from dojo.recipes.rollout import Driver, one_thread
 from dojo.recipes.run import Outcome, record, write_record
+from dojo.recipes.spread import spread
 from dojo.recipes.train import TrainRun, decoded, load_policy
 from dojo.records import (
     DESIRES,
@@ -92,6 +89,7 @@ class OnPolicyRun:
         train: the recipe; its `out` is the folder of the last training, earlier ones lie beside it.
         rounds: how many rounds on policy follow the training on logs; 0 leaves it at that.
         processes: rollouts at once; 0: one per core. Changes nothing in the result.
+        cluster: of Ray, to drive on instead, see `recipes/engine.py`.
     """
 
     train: TrainRun = field(default_factory=train.tiny)
@@ -101,12 +99,17 @@ class OnPolicyRun:
     world: WorldConfig = field(default_factory=WorldConfig)
     rollout: RolloutConfig = field(default_factory=lambda: RolloutConfig(together=8, keep_frames=True))
     processes: int = 0
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         if self.rounds < 0 or self.processes < 0:
             raise ConfigError(f"on-policy: expected rounds and processes from 0, got {self.rounds}, {self.processes}")
         if not self.rollout.keep_frames:
             raise ConfigError("on-policy: expected rollout.keep_frames, or there is nothing to learn from; leave it on")
+
+    def into(self, *, dataset: str, out: Path) -> OnPolicyRun:
+        """The same recipe on another dataset, into another folder."""
+        return replace(self, train=self.train.into(dataset=dataset, out=out))
 
     @property
     def folder(self) -> Path:
@@ -158,9 +161,10 @@ class _Group:
 
 def _driven(group: _Group) -> list[_Corrected]:
     """The corrected rollouts of one group, in a process of its own."""
-    torch.set_num_threads(1)  # sums depend on it in their last bit
-    driver, config = Driver(load_policy(group.run).policy), group.config
-    rollouts = drive(group.scenarios, WorldSimulator(config.world), Car(), driver, config.rollout)
+    config = group.config
+    with one_thread():
+        driver = Driver(load_policy(group.run).policy)
+        rollouts = list(drive(group.scenarios, WorldSimulator(config.world), Car(), driver, config.rollout))
     return [_stored(rollout, config) for rollout in rollouts if len(rollout.tick_step) > config.rollout.anchors]
 
 
@@ -243,16 +247,11 @@ def collect(config: OnPolicyRun, run: Path, number: int, told: Callable[[int, in
     )
     groups = [_Group(run, scenarios[first : first + size], driven) for first in range(0, len(scenarios), size)]
     clips: list[Clip] = []
-    with ProcessPoolExecutor(config.processes or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
-        try:
-            for done, found in enumerate(pool.map(_driven, groups), start=1):
-                for item in found:
-                    dataset.add(item.drive, {"front": item.chunks})
-                    clips += item.clips
-                told(min(done * size, len(scenarios)), len(scenarios))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for done, found in enumerate(spread(_driven, groups, config.processes, config.cluster), start=1):
+        for item in found:
+            dataset.add(item.drive, {"front": item.chunks})
+            clips += item.clips
+        told(min(done * size, len(scenarios)), len(scenarios))
     # Put last, all at once: a round that has clips is whole.
     dataset.put_clips(clips, {"verb": "on-policy", "round": number})
     return dataset
