@@ -19,8 +19,10 @@ from pathlib import Path
 from dojo.errors import EvaluationError
 
 
-def document(title: str, header: str, main: str, footer: str) -> str:
-    """A whole page."""
+def document(
+    title: str, header: str, main: str, footer: str, about: str = "a camera-to-path model for driver assistance"
+) -> str:
+    """A whole page; `about` is what its figures are of."""
     css = resources.files("dojo.evaluate").joinpath("page.css").read_text("utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -33,7 +35,7 @@ def document(title: str, header: str, main: str, footer: str) -> str:
 </head>
 <body>
 <header>
-<p class="kicker">{escape(title)} · a camera-to-path model for driver assistance</p>
+<p class="kicker">{escape(title)} · {escape(about)}</p>
 {header}
 </header>
 <main>
