@@ -12,6 +12,7 @@ from rich.console import Console
 from dojo.curate import CurateConfig
 from dojo.errors import ConfigError
 from dojo.recipes import demo, train
+from dojo.recipes.on_policy import OnPolicyRun, RoundConfig
 from dojo.recipes.run import read_record
 from dojo.store.dataset import Dataset
 from dojo.train.train import TrainConfig
@@ -26,8 +27,14 @@ def tiny_demo(out: Path) -> demo.DemoRun:
         out=out,
         fleet=FleetConfig(vehicles=4, regions=2, drives_per_vehicle=1, seconds_per_drive=14.0, processes=2),
         curate=CurateConfig(validation_share=0.5),
-        train=replace(train.tiny(), train=TrainConfig(steps=3, checkpoint_every=2, threads=1)),
+        train=OnPolicyRun(
+            train=replace(train.tiny(), train=TrainConfig(steps=3, checkpoint_every=2, threads=1)),
+            round=RoundConfig(suites=("lane_centring",), scenarios=1, longest_s=1.5, steps=2),
+        ),
+        suites=("lane_centring",),
+        cases=1,
         videos_of_each=1,
+        films=1,
     )
 
 
@@ -79,7 +86,18 @@ def test_the_record_of_the_demo_names_everything_needed_to_repeat_it(finished: P
     provenance = json.loads((finished / "report.json").read_text())["provenance"]
     assert provenance["dataset_version"] == Dataset.open(str(finished / "dataset")).version
     assert len(provenance["checkpoint_sha256"]) == 64
-    assert provenance["training"]["config"]["train"]["steps"] == 3
+    assert provenance["training"]["config"]["train"]["steps"] == 2
+    assert provenance["training"]["config"]["rounds"] == [str(finished / "train-rounds" / "rollouts-0")]
+
+
+@pytest.mark.slow
+def test_the_report_says_how_the_policy_drives_and_shows_it(finished: Path) -> None:
+    driven = json.loads((finished / "report.json").read_text())["closed_loop"]["on_policy"]
+    assert set(driven) == {"lane_centring"}
+    assert (driven["lane_centring"]["cases"], driven["lane_centring"]["completed"] in (0, 1)) == (1, True)
+    assert 0 <= driven["lane_centring"]["low"] <= driven["lane_centring"]["high"] <= 1
+    page = (finished / "report.html").read_text()
+    assert "lane_centring-00" in page
 
 
 @pytest.mark.slow
@@ -88,6 +106,7 @@ def test_a_demo_run_again_does_nothing_twice_and_says_the_same(finished: Path) -
     demo.run(tiny_demo(finished), Console(quiet=True))
     after = json.loads((finished / "report.json").read_text())
     assert after["open_loop"] == before["open_loop"]
+    assert after["closed_loop"] == before["closed_loop"]
     assert after["provenance"]["checkpoint_sha256"] == before["provenance"]["checkpoint_sha256"]
 
 

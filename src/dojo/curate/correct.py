@@ -37,7 +37,6 @@ class CorrectConfig:
     """How a careful driver goes on from where a policy got to.
 
     Args:
-        anchors_per_clip: as the clips that it is mixed with.
         lateral_jerk_mps3, lateral_mps2: largest on the way to the line, beyond the line's own. Assumed: half of what
             ISO 11270 allows lane keeping, and a lane change of 3.5 m then takes 4.5 s.
         acceleration_mps2, braking_mps2, headway_s, standstill_gap_m: of the intelligent driver model; sources of the
@@ -46,7 +45,6 @@ class CorrectConfig:
         actuator_delay_s: time from a command to its effect, for the curvature and acceleration targets.
     """
 
-    anchors_per_clip: int = 2
     lateral_jerk_mps3: float = 2.5
     lateral_mps2: float = 1.5
     acceleration_mps2: float = 1.4
@@ -57,8 +55,6 @@ class CorrectConfig:
     actuator_delay_s: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.anchors_per_clip < 1:
-            raise ConfigError(f"correct: expected anchors_per_clip of at least 1, got {self.anchors_per_clip}")
         positive = ("lateral_jerk_mps3", "lateral_mps2", "acceleration_mps2", "braking_mps2", "headway_s", "jerk_mps3")
         wrong = [f"{name} {getattr(self, name)}" for name in positive if not getattr(self, name) > 0]
         if wrong or not 0 < self.actuator_delay_s <= 1:
@@ -68,17 +64,18 @@ class CorrectConfig:
             )
 
 
-def corrected(rollout: Rollout, drive_id: str, config: CorrectConfig) -> list[Clip]:
+def corrected(rollout: Rollout, drive_id: str, anchors: int, config: CorrectConfig) -> list[Clip]:
     """Clips one after the other, of everything that the rollout showed.
 
     Args:
         drive_id: under which the rollout's pictures are stored, one frame for each tick, at the rollout's times.
+        anchors: of each clip, as many as the clips have that these are mixed with.
     """
     ways = _ways(rollout, config)
-    ticks, length = len(rollout.tick_step), config.anchors_per_clip
+    ticks = len(rollout.tick_step)
     return [
-        _clip(rollout, drive_id, np.arange(first, first + length + 1), ways)
-        for first in range(0, ticks - length, length)
+        _clip(rollout, drive_id, np.arange(first, first + anchors + 1), ways)
+        for first in range(0, ticks - anchors, anchors)
     ]
 
 

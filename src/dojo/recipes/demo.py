@@ -1,4 +1,4 @@
-"""`dojo demo`: the whole road on a simulated fleet, from videos to a page that says how good the model is.
+"""`dojo demo`: the whole road on a simulated fleet, from videos to a page that says how well the model drives.
 
 In: nothing. Out: a folder with the fleet's recordings, a dataset, a trained model, `report.html`, `report.json` and
 `run.json`.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -21,9 +21,10 @@ from rich.text import Text
 
 from dojo.curate import CurateConfig
 from dojo.errors import ConfigError
-from dojo.recipes import curate, evaluate, ingest, simulate, train
+from dojo.load.recover import RecoverConfig
+from dojo.recipes import curate, evaluate, ingest, on_policy, rollout, simulate, train
+from dojo.recipes.on_policy import OnPolicyRun, RoundConfig
 from dojo.recipes.run import Outcome, read_record, record, write_record
-from dojo.recipes.train import TrainRun
 from dojo.world.fleet import FleetConfig
 
 
@@ -36,6 +37,20 @@ def _fleet() -> FleetConfig:
     return FleetConfig(regions=24, drives_per_vehicle=10, seconds_per_drive=14.0, fps=5.0)
 
 
+def _recipe() -> OnPolicyRun:
+    """Logs with a way back to the line, then two rounds on policy."""
+    tiny = train.tiny()
+    logs = replace(
+        tiny,
+        load=replace(tiny.load, recover=RecoverConfig(share=0.2)),
+        train=replace(tiny.train, steps=1800),
+    )
+    return OnPolicyRun(train=logs, rounds=2, round=RoundConfig(suites=_SUITES, longest_s=30.0, steps=600))
+
+
+_SUITES = ("lane_centring", "lane_change", "leader", "cut_in")
+
+
 @dataclass(frozen=True)
 class DemoRun:
     """The whole road on a simulated fleet.
@@ -45,14 +60,18 @@ class DemoRun:
         fleet: the simulated fleet.
         curate: how drives are cut into clips.
         train: the recipe; its dataset and folder are set by the demo.
-        videos_of_each: how many failures, typical and best clips the report shows.
+        suites: what the trained policy is let drive through. `cases`: of each at most so many; 0: all.
+        videos_of_each: how many failures, typical and best clips the report shows. `films`: how many rollouts.
     """
 
     out: Path = Path("runs/demo")
     fleet: FleetConfig = field(default_factory=_fleet)
     curate: CurateConfig = field(default_factory=lambda: CurateConfig(anchors_per_clip=2))
-    train: TrainRun = field(default_factory=train.tiny)
+    train: OnPolicyRun = field(default_factory=_recipe)
+    suites: tuple[str, ...] = _SUITES
+    cases: int = 0
     videos_of_each: int = 2
+    films: int = 6
 
 
 CONFIG = DemoRun
@@ -70,7 +89,7 @@ class _Stage:
 
 def _claim(config: DemoRun) -> None:
     """Write the record of this demo, or refuse a folder that holds another one."""
-    wanted = record("demo", config, seed=config.train.train.seed)
+    wanted = record("demo", config, seed=config.train.train.train.seed)
     path = config.out / "run.json"
     if path.exists():
         earlier = read_record(path)
@@ -110,9 +129,9 @@ def _stages(config: DemoRun, console: Console) -> list[_Stage]:
         _Stage(
             "train",
             "train clips",
-            lambda: train.run(training, console),
+            lambda: on_policy.run(training, console),
             lambda o: f"{o.facts['samples']:,} samples learned, {o.facts['parameters'] / 1e6:.2f} M parameters",
-            "src/dojo/model/policy.py",
+            "src/dojo/recipes/on_policy.py",
         ),
         _Stage(
             "evaluate",
@@ -123,7 +142,30 @@ def _stages(config: DemoRun, console: Console) -> list[_Stage]:
             lambda o: "report on roads and vehicles never trained on",
             "src/dojo/evaluate/open_loop.py",
         ),
+        _Stage(
+            "drive",
+            ", ".join(config.suites),
+            lambda: rollout.run(_driving(config, model), console),
+            lambda o: (
+                f"{sum(suite['completed'] for suite in o.facts['closed_loop'].values())} of "
+                f"{sum(suite['cases'] for suite in o.facts['closed_loop'].values())} cases completed"
+            ),
+            "src/dojo/evaluate/rollout.py",
+        ),
     ]
+
+
+def _driving(config: DemoRun, model: Path) -> rollout.RolloutRun:
+    """The trained policy through the suites, told to the report."""
+    return rollout.RolloutRun(
+        run=model,
+        out=config.out / "drive",
+        suites=config.suites,
+        cases=config.cases,
+        films=config.films,
+        report=config.out,
+        name="on_policy",
+    )
 
 
 def _peak_memory_gb() -> float:
@@ -137,18 +179,20 @@ def run(config: DemoRun, console: Console) -> Outcome:
     _claim(config)
     started = time.monotonic()
     seconds: dict[str, float] = {}
-    outcome = Outcome({}, "")
+    outcomes: list[Outcome] = []
     for number, stage in enumerate(_stages(config, console), start=1):
         began = time.monotonic()
-        outcome = stage.call()
+        outcomes.append(stage.call())
         seconds[stage.verb] = round(time.monotonic() - began, 1)
         console.print(
-            f"{number} {stage.verb:<9} {stage.came_in} -> {stage.says(outcome)}, {seconds[stage.verb]:.0f} s; "
+            f"{number} {stage.verb:<9} {stage.came_in} -> {stage.says(outcomes[-1])}, {seconds[stage.verb]:.0f} s; "
             f"read {stage.read_next}",
             highlight=False,
             soft_wrap=True,
         )
     page = config.out / "report.html"
-    facts = {**outcome.facts, "seconds": seconds, "peak_memory_gb": round(_peak_memory_gb(), 2)}
+    *_, judged, driven = outcomes
+    facts = {**judged.facts, "closed_loop": driven.facts["closed_loop"]}
+    facts |= {"seconds": seconds, "peak_memory_gb": round(_peak_memory_gb(), 2)}
     total = time.monotonic() - started
-    return Outcome(facts, Group(outcome.table, Text(f"{total / 60:.1f} minutes in all. Open {page}")))
+    return Outcome(facts, Group(judged.table, driven.table, Text(f"{total / 60:.1f} minutes in all. Open {page}")))

@@ -27,7 +27,7 @@ from dojo.evaluate.rollout import RolloutConfig, drive
 from dojo.evaluate.suites import SUITES
 from dojo.load.source import FrameSource
 from dojo.recipes import train
-from dojo.recipes.rollout import Driver, one_thread
+from dojo.recipes.rollout import Driver, anchors_of, one_thread
 from dojo.recipes.run import Outcome, record, write_record
 from dojo.recipes.spread import spread
 from dojo.recipes.train import TrainRun, decoded, load_policy
@@ -172,7 +172,7 @@ def _stored(rollout: Rollout, config: OnPolicyRun) -> _Corrected:
     view = rollout.camera
     chunks = tuple(encode_chunks(rollout.frames, view.width_px, view.height_px, 1 / config.rollout.tick_s))
     drive = drive_of(rollout, chunks)
-    return _Corrected(drive, chunks, tuple(corrected(rollout, drive.drive_id, config.correct)))
+    return _Corrected(drive, chunks, tuple(corrected(rollout, drive.drive_id, config.rollout.anchors, config.correct)))
 
 
 def drive_of(rollout: Rollout, chunks: tuple[VideoChunk, ...]) -> Drive:
@@ -241,10 +241,7 @@ def collect(config: OnPolicyRun, run: Path, number: int, told: Callable[[int, in
     else:
         dataset = Dataset.create(place)
     scenarios, size = scenarios_of(config.round, number), config.rollout.together
-    driven = replace(
-        config,
-        rollout=replace(config.rollout, anchors=config.correct.anchors_per_clip),
-    )
+    driven = replace(config, rollout=replace(config.rollout, anchors=anchors_of(run)))
     groups = [_Group(run, scenarios[first : first + size], driven) for first in range(0, len(scenarios), size)]
     clips: list[Clip] = []
     for done, found in enumerate(spread(_driven, groups, config.processes, config.cluster), start=1):
@@ -269,11 +266,11 @@ def run(config: OnPolicyRun, console: Console) -> Outcome:
     dataset = Dataset.open(config.train.dataset)
     logs: FrameSource = decoded(dataset, dataset.clips(split="train"), config.train.cache_gb, config.folder, console)
     plan, rounds = config.train, tuple[str, ...]()
-    outcome = Outcome({}, "")
+    outcomes: list[Outcome] = []
     for number in range(config.rounds + 1):
         last = number == config.rounds
         out = config.train.out if last else config.folder / f"round-{number}"
-        outcome = train.run(replace(plan, out=out, rounds=rounds), console, logs)
+        outcomes.append(train.run(replace(plan, out=out, rounds=rounds), console, logs))
         if not last:
             rounds = (*rounds, _collect(config, out, number, console))
             steps = replace(
@@ -282,4 +279,5 @@ def run(config: OnPolicyRun, console: Console) -> Outcome:
                 optimise=replace(config.train.train.optimise, learning_rate=config.round.learning_rate),
             )
             plan = replace(config.train, warm_start=out, train=steps)
-    return outcome
+    sums = {name: sum(outcome.facts[name] for outcome in outcomes) for name in ("steps", "samples", "seconds")}
+    return Outcome.listing("training on policy", {**outcomes[-1].facts, **sums, "rounds": list(rounds)})
