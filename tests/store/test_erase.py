@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,8 @@ from dojo.errors import StoreError
 from dojo.records import Rejection
 from dojo.store import Dataset
 from dojo.store.embeddings import Embeddings
-from dojo.store.erase import Traces, erase, rows_left, traces_of
-from dojo.store.search import search
+from dojo.store.erase import Traces, erase, explained, rows_left, traces_of
+from dojo.store.search import Hit, search
 from dojo.store.table import Table
 
 
@@ -126,3 +127,21 @@ def test_a_vacuum_leaves_no_record_of_what_was_deleted(full: Dataset, small: Sim
     table.delete("vehicle_id", ["somebody's car"])
     table.vacuum(timedelta())
     assert search(full.uri, [b"somebody"]).hits == ()
+
+
+def test_bytes_that_others_recorded_too_are_theirs_and_copies_elsewhere_are_not(
+    full: Dataset, small: SimpleNamespace
+) -> None:
+    victim = small.drive("a")
+    same = small.chunks(victim, first_number=ord("a"))
+    twin = replace(victim, drive_id="twin", vehicle_id=f"{victim.vehicle_id}-b", provenance=small.drive("d").provenance)
+    full.add(twin, same)
+    traces = traces_of(full, victim.vehicle_id)
+    erase(full, traces, "e1")
+    hits = search(full.uri, patterns(traces)).hits
+    assert {bytes.fromhex(probe) for probe in traces.probes} <= {hit.pattern for hit in hits}
+    assert explained(full, traces, hits) == set(hits)
+    probe = bytes.fromhex(traces.probes[0])
+    (Path(full.uri) / "stray").write_bytes(b"a copy: " + probe)
+    more = search(full.uri, patterns(traces)).hits
+    assert Hit("stray", 8, probe) not in explained(full, traces, more)

@@ -28,7 +28,7 @@ from dojo.load.order import Order
 from dojo.recipes.run import Outcome, RunRecord, read_record, write_whole
 from dojo.recipes.train import load_policy
 from dojo.store.dataset import Dataset
-from dojo.store.erase import Traces, erase, rows_left, traces_of
+from dojo.store.erase import Traces, erase, explained, rows_left, traces_of
 from dojo.store.lock import local_folder
 from dojo.store.query import LIGHT, condition, count_clips, light_clips
 from dojo.store.search import Searched, search
@@ -206,9 +206,8 @@ def _certificate(pending: Pending, dataset: Dataset, found: Searched) -> dict[st
         ids = left["clip_id"].to_pylist()
         plan = Order(ids, left["weight"].to_pylist(), 0, dataset.content_hash()).epoch(0)
         drawn = sum(ids[index] in gone for index in plan)
-    strange = [
-        hit for hit in found.hits if not _explained(hit.pattern, traces, left["vehicle_id"].unique().to_pylist())
-    ]
+    belongs = explained(dataset, traces, found.hits)
+    strange = [hit for hit in found.hits if hit not in belongs]
     return {
         "erasure_id": pending.erasure_id,
         "vehicle_id": traces.vehicle_id,
@@ -231,6 +230,7 @@ def _certificate(pending: Pending, dataset: Dataset, found: Searched) -> dict[st
             "bytes_searched": found.size_bytes,
             "patterns": len(_patterns(traces)),
             "places_found": [asdict(hit) | {"pattern": hit.pattern.hex()} for hit in strange],
+            "places_that_belong_to_others": len(belongs),
             "clips_in_the_plan_of_an_epoch": left.num_rows,
             "of_them_of_the_vehicle": drawn,
         },
@@ -243,11 +243,6 @@ def _certificate(pending: Pending, dataset: Dataset, found: Searched) -> dict[st
             "the documents above: remove them, or make them anew",
         ],
     }
-
-
-def _explained(pattern: bytes, traces: Traces, vehicles: Sequence[str]) -> bool:
-    """Whether a hit is the vehicle's name within that of another vehicle that is still there."""
-    return pattern == traces.vehicle_id.encode() and any(traces.vehicle_id in name for name in vehicles)
 
 
 def _wrong(verified: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from dojo.store.table import Table, quoted
 
 TABLE = "embeddings"
 
-Vectors = tuple[Sequence[str], Sequence[str], Float32[np.ndarray, "n size"]]
+Vectors = tuple[Sequence[str], Sequence[str], Float32[np.ndarray, "_ _"]]
 """Clip ids, the vehicle of each, and their vectors."""
 
 

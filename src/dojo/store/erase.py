@@ -12,7 +12,8 @@ Not here: the search that proves it (`search.py`), what may not come back (`tomb
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from dojo.errors import StoreError
 from dojo.store.dataset import Dataset
 from dojo.store.embeddings import Embeddings
 from dojo.store.rows import Row
+from dojo.store.search import Hit
 from dojo.store.table import Table, quoted
 from dojo.store.tombstones import TABLE, Tombstones
 
@@ -165,10 +167,57 @@ def _chunks(dataset: Dataset, recording_ids: list[str]) -> Iterator[tuple[str, i
         found: Any = table.read(["sha256"], where, row_ids=True)
         for sha256, row_id in zip(found["sha256"].to_pylist(), found["_rowid"].to_pylist(), strict=True):
             (data,) = table.blobs([row_id])
-            middle = max(0, (len(data) - _PROBE_BYTES) // 2)
-            yield sha256, len(data), data[middle : middle + _PROBE_BYTES].hex()
+            yield sha256, len(data), _probe(data).hex()
         if found.num_rows:
             return
+
+
+def _probe(data: bytes) -> bytes:
+    """The most varied of some stretches of coded video: a black picture at night is coded alike by everybody.
+
+    Not of the first and last quarter, where encoder and container say their names.
+    """
+    starts = range(len(data) // 4, max(len(data) // 4 + 1, 3 * len(data) // 4 - _PROBE_BYTES), max(1, len(data) // 128))
+    return max((data[start : start + _PROBE_BYTES] for start in starts), key=lambda part: len(set(part)))
+
+
+def explained(dataset: Dataset, traces: Traces, hits: Sequence[Hit]) -> set[Hit]:
+    """Those hits that belong to what others left: the same bytes in rows that are still there.
+
+    Two vehicles may have recorded the same picture, or one name may be part of another. A hash or name is explained by
+    a row that has it; bytes of video by being in the rows as often as they are in the files.
+    """
+    left = {
+        name: Table(dataset.uri, name, dataset.storage_options).read(columns)
+        for name, columns in (("chunks", ["sha256"]), ("drives", ["vehicle_id", "files"]), ("intake", ["files"]))
+    }
+    words = set(left["chunks"]["sha256"].to_pylist())
+    words |= {
+        file["sha256"] for name in ("drives", "intake") for row in left[name]["files"].to_pylist() for file in row
+    }
+    names = left["drives"]["vehicle_id"].unique().to_pylist()
+    probes = {bytes.fromhex(probe) for probe in traces.probes}
+    found = Counter(hit.pattern for hit in hits if hit.pattern in probes)
+    there = _in_video(dataset, found.keys()) if found else Counter()
+
+    def belongs(hit: Hit) -> bool:
+        if hit.pattern in probes:
+            return found[hit.pattern] <= there[hit.pattern]
+        word = hit.pattern.decode()
+        return word in words or (word == traces.vehicle_id and any(word in name for name in names))
+
+    return {hit for hit in hits if belongs(hit)}
+
+
+def _in_video(dataset: Dataset, probes: Collection[bytes]) -> Counter[bytes]:
+    """How often these bytes stand in the video that is left; reads all of it."""
+    table = Table(dataset.uri, "chunks", dataset.storage_options)
+    counts: Counter[bytes] = Counter()
+    for row_id in table.read(["sha256"], row_ids=True)["_rowid"].to_pylist():
+        (data,) = table.blobs([row_id])
+        for probe in probes:
+            counts[probe] += len(re.findall(b"(?=" + re.escape(probe) + b")", data))
+    return counts
 
 
 def _names(row: Row, vehicle_id: str) -> bool:

@@ -78,7 +78,10 @@ def sql(dataset: Dataset, text: str) -> pa.Table:
         connection.register("clips", light_clips(dataset))
         connection.register("drives", drives.read(_DRIVES))
         connection.execute("SET enable_external_access = false")
-        return connection.execute(text).to_arrow_table()
+        answer = connection.sql(text)
+        if answer is None:
+            raise StoreError(f"find: expected a query, which answers with rows, got {text!r}; begin it with SELECT")
+        return answer.to_arrow_table()
     except duckdb.Error as error:
         raise StoreError(
             f"find: expected SQL over clips ({', '.join(LIGHT)}) and drives ({', '.join(_DRIVES)}), got: {error}"

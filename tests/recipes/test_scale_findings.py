@@ -1,0 +1,126 @@
+"""What is said of a scaling study follows from its points, and what they cannot say is not said."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dojo.recipes.scale_findings import Point, findings
+from dojo.recipes.scale_page import page_of
+
+ERROR = "lateral_error_3s_m"
+
+
+def points(
+    exponent: float = 0.4,
+    floor: float = 0.0,
+    noise: float = 0.03,
+    doublings: int = 8,
+    suites: bool = False,
+    flat: bool = True,
+    model: str = "tiny",
+) -> list[Point]:
+    rng = np.random.default_rng(1)
+    made = []
+    for size in range(doublings + 1):
+        for seed in range(3):
+            hours = 0.1 * 2.0**size * float(rng.uniform(0.98, 1.02))
+            value = (floor + hours**-exponent) * float(np.exp(rng.normal(0, noise)))
+            told = {"value": value, "low": value * 0.9, "high": value * 1.1, "samples": 100, "groups": 12}
+            made.append(
+                Point(
+                    model=model,
+                    routes=2**size,
+                    seed=seed,
+                    hours=hours,
+                    kilometres=60 * hours,
+                    vehicles=3,
+                    clips=10,
+                    steps=200,
+                    tried=[(100, 1.0), (200, 0.9)],
+                    flat=flat,
+                    run=f"runs/{size}-{seed}",
+                    figures={ERROR: told},
+                    by_tag={"curve": told | {"value": 2 * value}},
+                    baselines={"constant_velocity": 1.5},
+                    closed_loop={"lane_centring": [max(0, 20 - 3 * size), 24]} if suites else None,
+                )
+            )
+    return made
+
+
+def said(**how: Any) -> str:
+    return " ".join(findings(points(**how), ERROR, ())["verdict"])
+
+
+def test_a_law_is_found_told_and_predicts_the_size_that_was_left_out() -> None:
+    report = findings(points(), ERROR, (0.2,))
+    law = report["curves"]["tiny"]["laws"]["power"]
+    assert law["exponent"]["low"] < 0.4 < law["exponent"]["high"]
+    assert law["held_out"]["inside"]
+    (needed,) = law["needed"]
+    assert needed["low"] < 0.2 ** (-1 / 0.4) < needed["high"]
+    assert "tiny: more data helps: over 2.4 decades of data the error falls as D^-0." in report["verdict"][0]
+    assert json.dumps(report, allow_nan=False)
+
+
+def test_data_of_no_use_are_said_to_say_nothing() -> None:
+    assert "the data cannot say whether more of it helps" in said(exponent=0.0, noise=0.1)
+
+
+def test_a_short_range_is_not_called_a_law() -> None:
+    text = said(doublings=5)
+    assert "1.5 decades are too few to call this a law" in text
+
+
+def test_a_target_below_the_floor_has_no_hours() -> None:
+    report = findings(points(exponent=0.8, floor=0.5, noise=0.01), ERROR, (0.3,))
+    floored = report["curves"]["tiny"]["laws"]["floor"]["needed"][0]
+    assert (floored["value"], floored["unreachable"]) == (None, 1.0)
+    assert "How many hours an error of 0.300 takes, the data cannot say: in 100 % of what they allow" in " ".join(
+        report["verdict"]
+    )
+    assert re.search(r"The error may stop falling at 0\.(49|50)", " ".join(report["verdict"]))
+
+
+def test_the_plain_law_is_seen_not_to_hold_where_there_is_a_floor() -> None:
+    assert "it does not hold" in said(exponent=0.9, floor=0.5, noise=0.01)
+
+
+def test_hours_far_beyond_the_data_are_not_told() -> None:
+    text = " ".join(findings(points(noise=0.005), ERROR, (0.02,))["verdict"])
+    assert "the data cannot say" in text.split("An error of 0.020 takes")[-1]
+
+
+def test_runs_that_were_not_done_are_owned_up_to() -> None:
+    assert "Some runs were still improving when their steps ran out" in said(flat=False)
+    assert "Some runs were still improving" not in said()
+
+
+def test_too_few_sizes_are_refused_in_words() -> None:
+    report = findings(points(doublings=1), ERROR, ())
+    assert "nothing can be said: scaling: expected more than 2 sizes" in report["verdict"][0]
+    assert page_of(report | {"provenance": {}})
+
+
+@pytest.mark.parametrize("suites", [False, True])
+def test_the_page_holds_every_part_and_needs_no_network(suites: bool) -> None:
+    made = points(suites=suites) + points(exponent=0.2, suites=suites, model="small")
+    page = page_of(findings(made, ERROR, ()) | {"provenance": {"commit": "abc"}})
+    assert ("Closed-loop failures by hours of data" in page) == suites
+    assert all(part in page for part in ("Error by hours of data", "By manoeuvre", "2504.04338", "small", "no amount"))
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def main() -> None:
+    """Write the page of made-up points, to be looked at."""
+    made = points(suites=True) + points(exponent=0.2, floor=0.2, suites=True, model="small")
+    print(page_of(findings(made, ERROR, ()) | {"provenance": {"commit": "none"}}))
+
+
+if __name__ == "__main__":
+    main()
