@@ -12,6 +12,7 @@ Not here: the answer itself (`model/heads.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -131,7 +132,12 @@ def usual_spread_m(device: torch.device) -> Float[Tensor, "33 3"]:
     return torch.stack([0.3 + 0.3 * t + 0.1 * t**2, 0.1 + 0.1 * t + 0.06 * t**2, 0.1 + 0.1 * t], -1)
 
 
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
+Mean = Callable[[Tensor, Tensor], Tensor]
+"""The mean of values where a mask is true, over all that the caller knows of: one process, or all ranks."""
+
+
+def mean_of_valid(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the values where the mask is true; zero where it is nowhere."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -148,6 +154,7 @@ def plan_losses(
     valid: Bool[Tensor, "batch anchors 33"],
     config: LossConfig,
     done: float = 1.0,
+    mean: Mean = mean_of_valid,
 ) -> tuple[Tensor, Tensor]:
     """Loss of the plan and of the choice between hypotheses."""
     spread = usual_spread_m(position_m.device)
@@ -164,13 +171,14 @@ def plan_losses(
     plan = (1 - others) * won + others * both.mean(-1) + config.middle * both[..., 0]
     near = torch.softmax(-distance.detach(), -1)
     choice = -(near * logits.log_softmax(-1)).sum(-1)
-    return _mean(plan, judged), _mean(choice, judged)
+    return mean(plan, judged), mean(choice, judged)
 
 
 def bend_loss(
     position_m: Float[Tensor, "batch anchors hypotheses 33 3"],
     target_m: Float[Tensor, "batch anchors 33 3"],
     valid: Bool[Tensor, "batch anchors 33"],
+    mean: Mean = mean_of_valid,
 ) -> Tensor:
     """Mean lateral error of all hypotheses, in units of half a metre near by and of a bend of 100 m radius far ahead.
 
@@ -180,7 +188,7 @@ def bend_loss(
     unit_m = 0.5 + 0.005 * ahead_m**2
     error = (position_m[..., 1] - target_m[:, :, None, :, 1]).abs() / unit_m[:, :, None]
     mask = (valid & (ahead_m > 3.0))[:, :, None].expand_as(error)
-    return _mean(error, mask)
+    return mean(error, mask)
 
 
 def crossings(
@@ -204,6 +212,7 @@ def sight_loss(
     path_logits: Float[Tensor, "batch anchors ranges cells"],
     position_m: Float[Tensor, "batch anchors 33 3"],
     valid: Bool[Tensor, "batch anchors 33"],
+    mean: Mean = mean_of_valid,
 ) -> Tensor:
     """How far the columns at which the path is seen are from those where it ran, where it stays in the picture.
 
@@ -218,7 +227,7 @@ def sight_loss(
     bell = (-0.5 * away**2).softmax(-1)
     entropy = -(bell * path_logits.log_softmax(-1)).sum(-1)
     mean_error = ((path_logits.softmax(-1) * slopes).sum(-1) - slope).abs() / 0.1  # of 0.1 rad, as the plan reads it
-    return _mean(entropy + mean_error, inside)
+    return mean(entropy + mean_error, inside)
 
 
 def _in_units(error: Tensor, units: tuple[float, ...]) -> Tensor:
@@ -226,8 +235,15 @@ def _in_units(error: Tensor, units: tuple[float, ...]) -> Tensor:
     return (error.abs() / torch.tensor(units, device=error.device)).clamp(max=10.0).mean(-1)
 
 
-def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 1.0) -> dict[str, Tensor]:
-    """The loss of each head by name, and `total`, their weighted sum; `done` is the share of the run that is behind."""
+def loss_of(
+    answer: Answer, targets: Targets, config: LossConfig, done: float = 1.0, mean: Mean = mean_of_valid
+) -> dict[str, Tensor]:
+    """The loss of each head by name, and `total`, their weighted sum.
+
+    Args:
+        done: the share of the run that is behind.
+        mean: over what is valid; another one where other ranks hold other rows.
+    """
     plan, choice = plan_losses(
         answer.position_m.float(),
         answer.log_scale.float(),
@@ -236,18 +252,19 @@ def loss_of(answer: Answer, targets: Targets, config: LossConfig, done: float = 
         targets["valid"],
         config,
         done,
+        mean,
     )
-    action = _mean(
+    action = mean(
         _laplace(answer.action - targets["action"], answer.action_log_scale).mean(-1), targets["action_valid"]
     )
     rates_error = answer.ego_rates - targets["ego_rates"]
-    rates = _mean(_laplace(rates_error, answer.ego_rates_log_scale).mean(-1), targets["ego_valid"])
-    bend = bend_loss(answer.position_m.float(), targets["position_m"], targets["valid"])
-    sight = sight_loss(answer.path_logits.float(), targets["position_m"], targets["valid"])
+    rates = mean(_laplace(rates_error, answer.ego_rates_log_scale).mean(-1), targets["ego_valid"])
+    bend = bend_loss(answer.position_m.float(), targets["position_m"], targets["valid"], mean)
+    sight = sight_loss(answer.path_logits.float(), targets["position_m"], targets["valid"], mean)
     # Assumed units: a bend of 100 m radius, 1 m/s2; 15 m/s forward and 0.1 rad/s of turning, the rates that matter.
     acting = _in_units(answer.action - targets["action"], (0.01, 1.0))
     moving = _in_units(rates_error[..., [0, 5]], (15.0, 0.1))
-    motion = _mean(acting, targets["action_valid"]) + _mean(moving, targets["ego_valid"])
+    motion = mean(acting, targets["action_valid"]) + mean(moving, targets["ego_valid"])
     weighted = (
         config.plan * plan,
         config.choice * choice,

@@ -10,15 +10,13 @@ Not here: the order of samples (`load/`), the loss (`loss.py`), files (`checkpoi
 
 from __future__ import annotations
 
-import json
-import os
-import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
@@ -28,13 +26,18 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from dojo.errors import CheckpointError, ConfigError, DojoError
 from dojo.records import Batch
 from dojo.train import checkpoint
+from dojo.train.curves import Curves
+from dojo.train.engine import Alone, Engine
+from dojo.train.ledger import Ledger
 from dojo.train.loss import Answer, LossConfig, loss_of, targets_of
+from dojo.train.meter import Meter
 from dojo.train.optimise import OptimiseConfig, average_in, averages_of, learning_rate, optimiser_of
+from dojo.train.recompute import recompute
+from dojo.train.repeat import random_state, repeatable, seed_all, set_random_state
 
 PlainState = Mapping[str, str | int]
 """Where the loader stands, as plain values; training keeps it without looking inside."""
@@ -64,6 +67,13 @@ class TrainConfig:
         log_every: steps between points of the curves.
         threads: of torch on a CPU; part of the configuration because sums depend on it in their last bit.
         bf16: compute in bfloat16 where it is known to pay: on a GPU that has it, on a CPU with tiles for it (AMX).
+        accumulate: pieces of a batch that are computed one after the other, to save memory. Each is normalised and
+            averaged over its own rows.
+        compile: have torch.compile fuse the policy; pays on a GPU after some minutes.
+        recompute: forget what blocks of the policy computed and compute it again for the gradient, to save memory.
+        ledger: write down which clips each step learned from.
+        measure: add to the curves how the machine is used: samples per second, waiting, utilisation, cost.
+        price_per_device_hour: of a GPU, or of a CPU where there is none, for the cost of an hour of video; 0 for none.
     """
 
     steps: int = 2000
@@ -73,11 +83,17 @@ class TrainConfig:
     log_every: int = 10
     threads: int = 2
     bf16: bool = True
+    accumulate: int = 1
+    compile: bool = False
+    recompute: bool = False
+    ledger: bool = False
+    measure: bool = False
+    price_per_device_hour: float = 0.0
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "checkpoint_every", "keep_checkpoints", "log_every", "threads"):
+        for name in ("steps", "checkpoint_every", "keep_checkpoints", "log_every", "threads", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}: expected at least 1, got {getattr(self, name)}")
 
@@ -114,11 +130,17 @@ class _Run:
             "model": self.policy.state_dict(),
             "averages": self.averages,
             "optimiser": self.optimiser.state_dict(),
-            "loader": dict(self.loader or {}),
-            "step": self.step,
-            "samples": self.samples,
-            "random": _random_state(),
+            **self.plain(),
+            "random": random_state(),
         }
+
+    def plain(self) -> dict[str, Any]:
+        """The part of the state that is the same on every rank, as plain values."""
+        return {"loader": dict(self.loader or {}), "step": self.step, "samples": self.samples}
+
+    def set_plain(self, state: Mapping[str, Any]) -> None:
+        """Take what `plain` gave."""
+        self.loader, self.step, self.samples = state["loader"] or None, state["step"], state["samples"]
 
     def restore(self, found: checkpoint.Checkpoint) -> None:
         state = found.state
@@ -132,51 +154,8 @@ class _Run:
             ) from error
         for name, value in self.averages.items():
             value.copy_(state["averages"][name])
-        self.loader, self.step, self.samples = state["loader"] or None, state["step"], state["samples"]
-        _set_random_state(state["random"])
-
-
-def _random_state() -> dict[str, Any]:
-    """All generators that a policy may draw from, as tensors and plain values."""
-    name, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    return {
-        "python": random.getstate(),
-        "numpy": (name, np.asarray(key).tolist(), position, has_gauss, gauss),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def _set_random_state(state: Mapping[str, Any]) -> None:
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-@contextmanager
-def _repeatable(config: TrainConfig) -> Iterator[None]:
-    """The same sums in the same order on every run of a machine; what was set before is put back."""
-    memory: Any = torch.utils.deterministic
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
-    # Source: torch's notes on reproducibility; without it, matrix products on a GPU differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    memory.fill_uninitialized_memory = False  # a safety net for reading what was never written; costs a pass each time
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        memory.fill_uninitialized_memory = before[2]
+        self.set_plain(state)
+        set_random_state(state["random"])
 
 
 @contextmanager
@@ -209,58 +188,86 @@ def _precision(config: TrainConfig, device: torch.device) -> AbstractContextMana
 
 
 def train(
-    policy: nn.Module, batches: Batches, config: TrainConfig, folder: Path, console: Console | None = None
+    policy: nn.Module,
+    batches: Batches,
+    config: TrainConfig,
+    folder: Path,
+    console: Console | None = None,
+    engine: Engine | None = None,
 ) -> TrainResult:
     """Train a policy to the last step of the configuration, going on from the newest whole checkpoint of the folder.
 
     Args:
         policy: a `Learner`; its weights are changed in place, and are those of the last step afterwards. Its averaged
             weights are in the checkpoint under `averages`.
-        batches: where training data come from.
+        batches: where training data come from; with several ranks, this one's part of them.
         folder: of the run; checkpoints lie in `checkpoints/` below it.
+        engine: of several ranks; one device alone without it.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved first.
         CheckpointError: the folder holds checkpoints of another policy, or cannot be written.
         DojoError: the loss is no longer finite.
     """
-    with _repeatable(config):
-        _seed(config.seed)
-        return _train(policy, batches, config, folder, console)
+    with repeatable(config.threads):
+        seed_all(config.seed)
+        return _train(policy, batches, config, folder, console, engine or Alone())
 
 
 def _train(
-    policy: nn.Module, batches: Batches, config: TrainConfig, folder: Path, console: Console | None
+    policy: nn.Module, batches: Batches, config: TrainConfig, folder: Path, console: Console | None, engine: Engine
 ) -> TrainResult:
     started = time.monotonic()
     device = next(policy.parameters()).device
+    if config.recompute:
+        recompute(policy)
+    answer = engine.prepare(policy)
+    if config.compile:
+        policy.compile()
     run = _Run(policy, optimiser_of(policy, config.optimise), averages_of(policy))
-    found = checkpoint.newest(folder / "checkpoints")
-    if found is not None:
-        run.restore(found)
-        _say(console, f"going on from step {found.step} of {config.steps} ({found.path})")
-        if checkpoint.steps_in(folder / "checkpoints")[-1][0] != found.step:
-            _say(console, "newer checkpoints are damaged and were passed over")
+    _go_on(run, config, folder, console, engine)
+    ledger = Ledger(folder, engine.rank, run.step) if config.ledger else None
+    meter = Meter(device, partial(_precision, config, device), config.price_per_device_hour) if config.measure else None
+    engine.agree(False, 0)  # no rank writes before all are here
     losses: dict[str, float] = {}
     policy.train()
-    with _asked_to_stop() as asked, _Curves(folder, run.step) as curves, _bar(console, config, run.step) as tick:
+    logging = Curves(folder, run.step) if engine.rank == 0 else nullcontext()
+    with _asked_to_stop() as asked, logging as curves, _bar(console, config, run.step) as tick:
         source = batches(run.loader)
+        logged = run.samples
         try:
             while run.step < config.steps:
+                began = time.perf_counter()
                 batch, run.loader = next(source)
-                parts = _step(run, batch, config, device)
+                if meter is not None:
+                    meter.waited(time.perf_counter() - began)
+                    if not meter.counted:
+                        policy.eval()  # so that no norm learns from it and nothing is drawn
+                        meter.count(answer, batch)
+                        policy.train()
+                parts = _step(run, answer, batch, config, device, engine)
+                if ledger is not None:
+                    ledger.add(run.step, batch.clip_ids)
+                stop, samples = engine.agree(asked.is_set(), batch.valid.shape[0] * batch.valid.shape[1])
+                run.samples += samples
                 logs = run.step % config.log_every == 0 or run.step == config.steps
-                saves = run.step % config.checkpoint_every == 0 or run.step == config.steps or asked.is_set()
+                saves = run.step % config.checkpoint_every == 0 or run.step == config.steps or stop
                 if logs or saves:
-                    now = _checked({name: float(value) for name, value in parts.items()}, run.step)
+                    now = _checked(_of_all(parts, engine), run.step)
                 if logs:
                     losses = now
                     rate = learning_rate(config.optimise, run.step - 1, config.steps)
-                    curves.add(run.step, losses | {"learning_rate": rate, "samples": float(run.samples)})
+                    figures = meter.figures(run.samples - logged, engine.gather) if meter is not None else {}
+                    logged = run.samples
+                    point = losses | {"learning_rate": rate, "samples": float(run.samples)} | figures
+                    if curves is not None:
+                        curves.add(run.step, point)
+                    if figures.get("slow_rank", -1.0) >= 0:
+                        _say(console, f"step {run.step}: rank {figures['slow_rank']:.0f} holds up the others")
                 tick(run, losses)
                 if saves:
-                    checkpoint.save(folder / "checkpoints", run.step, run.state(), config.keep_checkpoints)
-                if saves and asked.is_set() and run.step < config.steps:
+                    engine.save(folder / "checkpoints", run, config.keep_checkpoints)
+                if stop and run.step < config.steps:
                     raise Interrupted(
                         f"saved at step {run.step} of {config.steps}; the same command goes on from there"
                     )
@@ -268,30 +275,69 @@ def _train(
             close = getattr(source, "close", None)
             if close is not None:
                 close()
-    last = checkpoint.newest(folder / "checkpoints")
-    if last is None or last.step != run.step:
-        raise CheckpointError(
-            f"{folder}: expected a whole checkpoint of step {run.step}; the disk lost what was written"
-        )
+            engine.settle()
+    last = engine.finish(folder / "checkpoints", run)
     return TrainResult(last.path, last.sha256, run.step, run.samples, time.monotonic() - started, losses)
 
 
-def _step(run: _Run, batch: Batch, config: TrainConfig, device: torch.device) -> dict[str, Tensor]:
+def _go_on(run: _Run, config: TrainConfig, folder: Path, console: Console | None, engine: Engine) -> None:
+    """Set the run to the newest whole checkpoint, if there is one."""
+    found = engine.newest(folder / "checkpoints")
+    if found is None:
+        return
+    saved, newer_damaged = found
+    engine.restore(saved, run)
+    _say(console, f"going on from step {saved.step} of {config.steps} ({saved.path})")
+    if newer_damaged:
+        _say(console, "newer checkpoints are damaged and were passed over")
+
+
+def _of_all(parts: Mapping[str, Tensor], engine: Engine) -> dict[str, float]:
+    """The parts of the loss over all ranks."""
+    own = [float(value) for value in parts.values()]
+    ranks = engine.gather(own)
+    return dict(zip(parts, (sum(values) / len(ranks) for values in zip(*ranks, strict=True)), strict=True))
+
+
+def _step(
+    run: _Run,
+    answer: Callable[[Batch], Answer],
+    batch: Batch,
+    config: TrainConfig,
+    device: torch.device,
+    engine: Engine,
+) -> dict[str, Tensor]:
     """One step of the optimiser; the parts of the loss before it."""
     rate = learning_rate(config.optimise, run.step, config.steps)
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-    with _precision(config, device):
-        answer: Answer = run.policy.answer(batch)  # type: ignore[operator]  # a Learner, see `train`
-    parts = loss_of(answer, targets_of(batch, device), config.loss, run.step / config.steps)
+    engine.begin(config.seed, run.step)
     run.optimiser.zero_grad(set_to_none=True)
-    parts["total"].backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(run.policy.parameters(), config.optimise.clip_norm)
+    pieces = _pieces(batch, config.accumulate)
+    found: list[dict[str, Tensor]] = []
+    for number, piece in enumerate(pieces, 1):
+        with engine.piece(last=number == len(pieces)):
+            with _precision(config, device):
+                answered = answer(piece)
+            parts = loss_of(answered, targets_of(piece, device), config.loss, run.step / config.steps, engine.mean)
+            (parts["total"] / len(pieces)).backward()  # type: ignore[no-untyped-call]
+        found.append({name: value.detach() for name, value in parts.items()})
+    norm = engine.clip(run.policy.parameters(), config.optimise.clip_norm)
     run.optimiser.step()
     average_in(run.averages, run.policy.named_parameters(), config.optimise, run.step)
     run.step += 1
-    run.samples += batch.valid.shape[0] * batch.valid.shape[1]
-    return {name: value.detach() for name, value in parts.items()} | {"gradient_norm": norm}
+    means = {name: torch.stack([parts[name] for parts in found]).mean() for name in found[0]}
+    return means | {"gradient_norm": norm.detach()}
+
+
+def _pieces(batch: Batch, count: int) -> list[Batch]:
+    """The batch in so many pieces of nearly equal size, or fewer where it has fewer rows."""
+    rows = np.array_split(np.arange(len(batch.clip_ids)), min(count, len(batch.clip_ids)))
+    if len(rows) == 1:
+        return [batch]
+    arrays = {name: value for name, value in vars(batch).items() if name != "clip_ids"}
+    cuts = [slice(int(piece[0]), int(piece[-1]) + 1) for piece in rows]
+    return [Batch(**{name: value[cut] for name, value in arrays.items()}, clip_ids=batch.clip_ids[cut]) for cut in cuts]
 
 
 def _say(console: Console | None, text: str) -> None:
@@ -308,37 +354,6 @@ def _checked(losses: dict[str, float], step: int) -> dict[str, float]:
             "checkpoint is whole: go on from it with a lower train.optimise.learning_rate"
         )
     return losses
-
-
-class _Curves:
-    """`curves.jsonl` and TensorBoard events; points after the step that a run resumes from are dropped first."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "curves.jsonl"
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
-        self._path.write_text("".join(f"{line}\n" for line in kept))
-        self._file = self._path.open("a")
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def _lines(self) -> list[str]:
-        if not self._path.exists():
-            return []
-        text = self._path.read_text()
-        return text[: text.rfind("\n") + 1].splitlines()  # a kill may have left half a line at the end
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-
-    def __enter__(self) -> _Curves:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._writer.close()
 
 
 @contextmanager
