@@ -1,11 +1,21 @@
 """The nouns that stages exchange: frozen, with no behaviour beyond checking themselves.
 
 In the order of the sentence: a `Drive` is cut into `Clip`s, loaded as a `Batch`, turned by a policy into
-`Plans`, judged by the `Rollout` of a `Scenario`, each figure an `Estimate`.
+`Plans`, judged by the `Rollout` of a `Scenario`, each figure an `Estimate`, sealed in a bundle with a
+`BundleManifest`, and driven as a `Command`.
 """
 
 from dojo.records.batch import Batch
+from dojo.records.bundle import (
+    BundleFile,
+    BundleManifest,
+    CameraContract,
+    SignalContract,
+    TensorContract,
+    ViewContract,
+)
 from dojo.records.clip import DESIRES, SPLITS, TRAJECTORY_TIMES_S, Clip
+from dojo.records.command import Command, DriverInput, VehicleState
 from dojo.records.drive import CameraStream, Drive, EgoMotion, Provenance, Rejection, Signal, Telemetry
 from dojo.records.report import Estimate
 from dojo.records.rollout import (
@@ -35,11 +45,16 @@ __all__ = [
     "SPLITS",
     "TRAJECTORY_TIMES_S",
     "Batch",
+    "BundleFile",
+    "BundleManifest",
+    "CameraContract",
     "CameraStream",
     "Clip",
+    "Command",
     "Contact",
     "Disturbance",
     "Drive",
+    "DriverInput",
     "EgoMotion",
     "EgoPlant",
     "EgoState",
@@ -55,8 +70,12 @@ __all__ = [
     "Rollout",
     "Scenario",
     "Signal",
+    "SignalContract",
     "Start",
     "Telemetry",
+    "TensorContract",
     "Truth",
+    "VehicleState",
     "VideoChunk",
+    "ViewContract",
 ]
