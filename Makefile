@@ -15,6 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/dojo demo
 
+ablation: $(STAMP)
+	$(BIN)/dojo ablation
+
 release-demo: $(STAMP)
 	$(BIN)/dojo release-demo
 

@@ -16,8 +16,11 @@ from dojo.records import Rollout
 
 def kilometres_per_intervention(rollouts: Sequence[Rollout]) -> dict[str, float | int | None]:
     """Value, low and high end, kilometres and interventions; None is infinite. Empty where nothing was driven."""
-    driven_km = sum(map(kilometres, rollouts))
-    events = sum(rollout.intervention for rollout in rollouts)
+    return per_intervention(sum(map(kilometres, rollouts)), sum(rollout.intervention for rollout in rollouts))
+
+
+def per_intervention(driven_km: float, events: int) -> dict[str, float | int | None]:
+    """The same, of sums."""
     if driven_km <= 0:
         return {}
     low, high = poisson_rate(events, driven_km)
