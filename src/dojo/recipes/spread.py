@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from dojo.errors import EvaluationError
+from dojo.recipes import engine
 from dojo.recipes.workers import Died, work_through
 
 Task = TypeVar("Task")
@@ -36,8 +37,6 @@ def spread(
     """
     numbered = list(enumerate(tasks))
     if cluster:
-        from dojo.recipes import engine
-
         with engine.connected(cluster, processes):
             yield from _in_order(engine.work_through(partial(_numbered, function), numbered), len(tasks))
         return
