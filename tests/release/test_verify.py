@@ -15,7 +15,6 @@ from carmakers import (
     World,
     bundle_bytes,
     custom,
-    delivered,
     licence,
     new_keys,
     order,
@@ -273,9 +272,8 @@ def _rule(world: World, image: Served | None = None, director: Served | None = N
 
 def test_one_of_two_keys_is_not_enough(keys: Keys) -> None:
     targets = targets_of()
-    image, director = delivered(keys, targets)
-    alone = publish(image, targets, keys.supplier[:1], NOW)
     world = world_of(keys, targets)
+    alone = publish(world.image, targets, keys.supplier[:1], NOW)
     verdict = world.but(image=approve(alone, keys.image, NOW)).verdict()
     assert isinstance(verdict, Refused)
     assert (verdict.rule, verdict.why) == (

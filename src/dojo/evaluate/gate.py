@@ -120,7 +120,7 @@ SIMULATION: tuple[Gate, ...] = (
         "closed_loop",
         ("lane_centring", "cases"),
         "Assumed: 24 cases, the number of Yang et al. 2025 (arXiv 2504.19077)",
-        at_least=24,
+        at_least=24.0,
     ),
 )
 """For what is driven in the simulated world alone: it answers as trained, has learned something, and was tried."""

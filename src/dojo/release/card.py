@@ -82,9 +82,8 @@ def kilometres_sentence(interventions: int, kilometres: float) -> str:
         return f"{counted}: at 95 % confidence fewer than 1 in {kilometres / -math.log(0.05):.2g} km"
     often = kilometres / (float(stats.chi2.ppf(0.975, 2 * (interventions + 1))) / 2)
     seldom = kilometres / (float(stats.chi2.ppf(0.025, 2 * interventions)) / 2)
-    return (
-        f"{counted}: 1 in {kilometres / interventions:.2g} km, at 95 % confidence between {often:.2g} and {seldom:.2g}"
-    )
+    ends = f"between {often:.2g} and {seldom:.2g} km"
+    return f"{counted}: 1 in {kilometres / interventions:.2g} km, at 95 % confidence {ends}"
 
 
 def model_card(about: About, reports: Json) -> str:

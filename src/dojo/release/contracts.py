@@ -45,20 +45,20 @@ class SignalContract:
 _DRIVER = "handed back to the driver"
 
 SIGNALS: tuple[SignalContract, ...] = (
-    SignalContract("speed", "in", "m/s", 0.0, 70.0, 50, 0.1, True, _DRIVER),
-    SignalContract("steering_angle", "in", "rad at the steering wheel", -10.0, 10.0, 50, 0.1, True, _DRIVER),
-    SignalContract("yaw_rate", "in", "rad/s", -2.0, 2.0, 50, 0.1, True, _DRIVER),
-    SignalContract("brake_pressed", "in", "boolean", 0, 1, 50, 0.1, True, _DRIVER),
-    SignalContract("gas_pressed", "in", "boolean", 0, 1, 50, 0.1, True, _DRIVER),
-    SignalContract("driver_torque", "in", "N m", -20.0, 20.0, 50, 0.1, True, _DRIVER),
-    SignalContract("hands_on", "in", "boolean", 0, 1, 10, 0.5, True, "counts as hands off"),
-    SignalContract("blinker", "in", "-1 right, 0 none, 1 left", -1, 1, 10, 0.5, True, "counts as none"),
+    SignalContract("speed", "in", "m/s", 0.0, 70.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("steering_angle", "in", "rad at the steering wheel", -10.0, 10.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("yaw_rate", "in", "rad/s", -2.0, 2.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("brake_pressed", "in", "boolean", 0.0, 1.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("gas_pressed", "in", "boolean", 0.0, 1.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("driver_torque", "in", "N m", -20.0, 20.0, 50.0, 0.1, True, _DRIVER),
+    SignalContract("hands_on", "in", "boolean", 0.0, 1.0, 10.0, 0.5, True, "counts as hands off"),
+    SignalContract("blinker", "in", "-1 right, 0 none, 1 left", -1.0, 1.0, 10.0, 0.5, True, "counts as none"),
     # Source of the ranges of acceleration: ISO 15622:2018; of lateral acceleration, from which the curvature that is
     # let out falls with speed: ISO 11270:2014. The envelope (`drive/limits.py`) holds both, whatever the model says.
-    SignalContract("curvature", "out", "1/m, left positive", -0.2, 0.2, 20, 0.1, True, "the vehicle lets go"),
-    SignalContract("acceleration", "out", "m/s2", -3.5, 2.0, 20, 0.1, True, "the vehicle lets go"),
-    SignalContract("engaged", "out", "boolean", 0, 1, 20, 0.1, True, "counts as not engaged"),
-    SignalContract("take_over_request", "out", "boolean", 0, 1, 20, 0.1, True, "counts as requested"),
+    SignalContract("curvature", "out", "1/m, left positive", -0.2, 0.2, 20.0, 0.1, True, "the vehicle lets go"),
+    SignalContract("acceleration", "out", "m/s2", -3.5, 2.0, 20.0, 0.1, True, "the vehicle lets go"),
+    SignalContract("engaged", "out", "boolean", 0.0, 1.0, 20.0, 0.1, True, "counts as not engaged"),
+    SignalContract("take_over_request", "out", "boolean", 0.0, 1.0, 20.0, 0.1, True, "counts as requested"),
 )
 """Assumed: rates and times of a driver assistance on an ordinary bus; the angles and speeds of a passenger car."""
 

@@ -128,10 +128,12 @@ def compare(pairs: Iterable[tuple[Arrays, Arrays]], tolerance: Tolerance) -> Agr
                     "export_differs",
                     f"output {name}: expected shape {expected.shape}, got {None if got is None else got.shape}",
                 )
-            apart = np.abs(expected.astype(np.float64) - got)
-            allowed = tolerance.absolute + tolerance.relative * np.abs(expected.astype(np.float64))
-            worst[name] = max(worst.get(name, 0.0), _largest(apart))
-            share = max(share, _largest(apart / allowed))
+            exact = expected.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # what is not a number counts as infinitely far apart
+                apart = np.abs(exact - got)
+                allowed = tolerance.absolute + tolerance.relative * np.abs(exact)
+                worst[name] = max(worst.get(name, 0.0), _largest(apart))
+                share = max(share, _largest(apart / allowed))
     return Agreement(samples, tolerance, worst, share)
 
 

@@ -15,7 +15,7 @@ from dojo.errors import ReleaseError
 
 _TOO_MUCH = re.compile(
     r"""self[- ]?driving | autonom\w* | driver-?less | auto-?pilot | robo-?taxi
-    | complian\w* | complies | certif\w* | homologat\w* | (?<!not\ )approved\b
+    | complian\w* | complies | certif\w* | homologat\w* | (?<!not\ )(?<!not\ been\ )approved\b
     | guarante\w* | fail-?safe | fool-?proof | accident-?free | collision-?free | zero\ (risk|accidents|collisions)
     | prove[ns]?\b | safer\ than | as\ safe\ as | perfectly\ safe | is\ safe\b | are\ safe\b
     | never\ (fails?|collides?|crash\w*)
