@@ -1,4 +1,4 @@
-"""`dojo train tiny | small | medium | large`: a policy learns from the training clips of a dataset.
+"""`dojo train tiny | small | medium | large | cluster`: a policy learns from the training clips of a dataset.
 
 In: a curated dataset. Out: a run folder with `run.json`, checkpoints and curves.
 Idea: a recipe is a function that returns the whole configuration; every field of it is a flag.
@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+import tyro
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import Progress
@@ -24,10 +26,12 @@ from dojo.load.source import FrameSource, Joined, cameras_of, recorded_cameras_o
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
+from dojo.recipes.cluster import ClusterConfig, launch
 from dojo.recipes.run import Outcome, read_record, record, write_record
 from dojo.records import Batch, Clip
 from dojo.store.dataset import Dataset
 from dojo.train import checkpoint
+from dojo.train.engine import Engine
 from dojo.train.optimise import OptimiseConfig
 from dojo.train.train import PlainState, TrainConfig
 from dojo.train.train import train as train_policy
@@ -44,6 +48,7 @@ class TrainRun:
         cache_gb: room in the run's folder for decoded frames while it trains, so that a small dataset is decoded once
             and not in every epoch; 0 decodes each time.
         part: train on some of the training clips alone, see `dojo scale`.
+        cluster: the machines and processes that train together.
     """
 
     dataset: str = "runs/data"
@@ -54,6 +59,7 @@ class TrainRun:
     warm_start: Path | None = None
     rounds: tuple[str, ...] = ()
     rounds_share: float = 0.5
+    cluster: Annotated[ClusterConfig, tyro.conf.arg(name="")] = field(default_factory=ClusterConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -102,8 +108,18 @@ def large() -> TrainRun:
     )
 
 
+def cluster() -> TrainRun:
+    """Size M on every GPU of every node: video decoded once an epoch, a ledger, figures of use."""
+    return replace(
+        medium(),
+        cluster=ClusterConfig(nodes=1),
+        load=LoadConfig(batch_size=64, order="chunked", buffer=2048, workers=4),
+        train=replace(medium().train, ledger=True, measure=True, compile=torch.cuda.is_available()),
+    )
+
+
 CONFIG = TrainRun
-CONFIGS = {"tiny": tiny, "small": small, "medium": medium, "large": large}
+CONFIGS = {"tiny": tiny, "small": small, "medium": medium, "large": large, "cluster": cluster}
 
 
 @dataclass(frozen=True)
@@ -203,6 +219,24 @@ def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> 
     Args:
         logs: where the frames of the dataset come from, if not from itself.
     """
+    _claim(config, "+".join(Dataset.open(uri).version for uri in (config.dataset, *config.rounds)))
+    facts = launch(config) if config.cluster.nodes else learn(config, console, logs)
+    return Outcome.listing("training", facts)
+
+
+def learn(
+    config: TrainRun,
+    console: Console,
+    logs: FrameSource | None = None,
+    engine: Engine | None = None,
+    device: torch.device | None = None,
+) -> dict[str, Any]:
+    """Train to the last step, in this process: what came of it.
+
+    Args:
+        engine: of several ranks, of which this process is one.
+        device: of this rank; what the configuration names without one.
+    """
     datasets = [Dataset.open(uri) for uri in (config.dataset, *config.rounds)]
     found = [dataset.clips(split="train") for dataset in datasets]
     for dataset, clips in zip(datasets, found, strict=True):
@@ -211,8 +245,7 @@ def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> 
                 f"{dataset.uri}: expected training clips, found none; run dojo curate first, with "
                 "--curate.force-split train for a single recording"
             )
-    _claim(config, "+".join(dataset.version for dataset in datasets))
-    device = _device(config.device)
+    device = device or _device(config.device)
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy)
     if config.warm_start is not None:
@@ -224,17 +257,19 @@ def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> 
     clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
     source = _source(config, datasets, clips, logs, console)
     version = "+".join(dataset.content_hash() for dataset in datasets)
-    loader = Loader(clips, cameras_of(drives), source, config.load, version, recorded=recorded_cameras_of(drives))
+    load = config.load if engine is None else replace(config.load, rank=engine.rank, ranks=engine.ranks)
+    loader = Loader(clips, cameras_of(drives), source, load, version, recorded=recorded_cameras_of(drives))
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None
         return ((batch, after.as_json()) for batch, after in loader.batches(first))
 
-    result = train_policy(policy, batches, config.train, config.out, console)
-    facts = {
+    parameters = parameters_of(policy)
+    result = train_policy(policy, batches, config.train, config.out, console, engine)
+    return {
         "run": str(config.out),
         "clips": len(clips),
-        "parameters": parameters_of(policy),
+        "parameters": parameters,
         "steps": result.steps,
         "samples": result.samples,
         "seconds": round(result.seconds, 1),
@@ -243,4 +278,3 @@ def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> 
         "checkpoint_sha256": result.sha256,
         "device": str(device),
     }
-    return Outcome.listing("training", facts)
