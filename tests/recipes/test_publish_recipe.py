@@ -10,15 +10,35 @@ import pytest
 
 from dojo import cli
 from dojo.errors import ReleaseError
+from dojo.geometry import MODEL_VIEW
 from dojo.recipes.attacks import ATTACKS, Stage, try_attacks
 from dojo.recipes.licence import IssueRun, issue
 from dojo.recipes.publish import AssignRun, PublishRun, carmaker_of, publish_bundle
+from dojo.records import TensorContract
 from dojo.release.archive import pack
 from dojo.release.bundle import seal
+from dojo.release.contracts import SIGNALS, camera_contract
 from dojo.release.install import driving
 
 ECU = "adas-ecu-2"
-SAYS = {"name": "demo", "counter": 1, "domains": ["simulation"], "minimum_limits_version": 1}
+SAYS = {
+    "format": 1,
+    "name": "demo",
+    "counter": 1,
+    "domains": ("simulation",),
+    "made_on": "2026-03-01",
+    "dojo_version": "0.1.0",
+    "checkpoint_sha256": "ab" * 32,
+    "step": 7,
+    "minimum_limits_version": 1,
+    "anchors": 2,
+    "tick_s": 0.2,
+    "inputs": (TensorContract("frames", "uint8", (1, 3, 6, 128, 256)),),
+    "outputs": (),
+    "tolerance": {},
+    "camera": camera_contract(MODEL_VIEW, {}, 0.2, 2, 0.0),
+    "signals": SIGNALS,
+}
 
 
 def dojo(*arguments: object) -> int:

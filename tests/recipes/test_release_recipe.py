@@ -17,6 +17,7 @@ from rich.console import Console
 
 from dojo.errors import ReleaseError, StoreError
 from dojo.evaluate.gate import GATES, Gate
+from dojo.geometry import MODEL_VIEW
 from dojo.model.config import PolicyConfig
 from dojo.model.inference import INPUTS
 from dojo.model.policy import Policy
@@ -27,6 +28,7 @@ from dojo.recipes.run import record, write_record
 from dojo.recipes.train import Judgeable, TrainRun
 from dojo.records import Clip, Drive
 from dojo.release.bundle import check_files
+from dojo.release.contracts import camera_contract
 from dojo.release.export import OnnxModel
 from dojo.release.words import overclaims
 from dojo.store.dataset import Dataset
@@ -113,7 +115,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReleaseRun:
     monkeypatch.setattr(release, "load_policy", lambda _run: Judgeable(policy, CHECKPOINT, 7))
     monkeypatch.setattr(release, "held_out", samples)
     monkeypatch.setattr(release, "lineage_of", lambda _run: a_lineage())
-    monkeypatch.setattr(release, "_camera", lambda *_: {"pictures": 3})
+    monkeypatch.setattr(release, "_camera", lambda *_: camera_contract(MODEL_VIEW, {}, 0.2, 2, 0.0))
     return ReleaseRun(tmp_path, samples=5, golden=2, timed_runs=5)
 
 
@@ -131,8 +133,8 @@ def test_the_same_inputs_give_the_same_bytes_and_a_whole_bundle(run: ReleaseRun)
     expected = {"model.onnx", "clips.json", "sbom.cdx.json", "model_card.md", "evidence.md", "manifest.json"}
     assert expected < set(files)
     assert {f"reports/{kind}.json" for kind in ("open_loop", "closed_loop", "agreement", "timing")} < set(files)
-    assert (manifest["checkpoint_sha256"], manifest["anchors"], manifest["domains"]) == (CHECKPOINT, 2, ["simulation"])
-    assert [one["name"] for one in manifest["inputs"]] == list(INPUTS)
+    assert (manifest.checkpoint_sha256, manifest.anchors, manifest.domains) == (CHECKPOINT, 2, ("simulation",))
+    assert [one.name for one in manifest.inputs] == list(INPUTS)
     assert all(overclaims(files[name].decode()) == [] for name in ("model_card.md", "evidence.md"))
     assert "the suite lane_centring under dropped, camera_yaw, night, rain" in files["evidence.md"].decode()
     golden = {name: np.load(folder / "golden" / f"{name}.npy") for name in INPUTS}

@@ -9,8 +9,11 @@ from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 
+from dojo.geometry import MODEL_VIEW
+from dojo.records import TensorContract
 from dojo.release.archive import pack
 from dojo.release.bundle import seal
+from dojo.release.contracts import SIGNALS, camera_contract
 from dojo.release.licence import Licence
 from dojo.release.repository import (
     Repository,
@@ -47,8 +50,29 @@ def new_keys() -> Keys:
     return Keys(Signers(root, (signer(),), online), Signers(root, online, online), (signer(), signer()))
 
 
+SAYS = {
+    "format": 1,
+    "name": "demo",
+    "counter": 1,
+    "domains": ("simulation",),
+    "made_on": "2026-03-01",
+    "dojo_version": "0.1.0",
+    "checkpoint_sha256": "ab" * 32,
+    "step": 7,
+    "minimum_limits_version": 1,
+    "anchors": 2,
+    "tick_s": 0.2,
+    "inputs": (TensorContract("frames", "uint8", (1, 3, 6, 128, 256)),),
+    "outputs": (TensorContract("position_m", "float32", (1, 5, 33, 3)),),
+    "tolerance": {"absolute": 1e-4, "relative": 1e-4},
+    "camera": camera_contract(MODEL_VIEW, {"up_m": (1.2, 1.6)}, 0.2, 2, 0.0),
+    "signals": SIGNALS,
+}
+"""A manifest without its files."""
+
+
 def bundle_bytes(says: str = "a bundle") -> bytes:
-    return pack(seal({"model.onnx": says.encode()}, {"name": "demo"}))
+    return pack(seal({"model.onnx": says.encode()}, SAYS))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def _rolled_back(stage: Stage) -> Delivery:
     """After the next release was installed, the carmaker assigns the one before it."""
     files = unpack(stage.bundle.read_bytes())
     says = check_files(files)
-    newer = {**{name: value for name, value in says.items() if name != "files"}, "counter": says["counter"] + 1}
+    newer = {field.name: getattr(says, field.name) for field in fields(says) if field.name != "files"}
+    newer["counter"] = says.counter + 1
     del files[MANIFEST]
     path = stage.carmaker / "newer.tar"
     path.write_bytes(pack(seal(files, newer)))

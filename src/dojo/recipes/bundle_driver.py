@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from dojo.model.inference import INPUTS, OUTPUTS
 from dojo.records import Plans
+from dojo.release.bundle import MANIFEST
 from dojo.release.export import OnnxModel
 
 
@@ -24,7 +25,7 @@ class BundleDriver:
 
     def __init__(self, folder: Path) -> None:
         self._model = OnnxModel((folder / "model.onnx").read_bytes())
-        self.anchors = int(json.loads((folder / "manifest.json").read_bytes())["anchors"])
+        self.anchors = int(json.loads((folder / MANIFEST).read_bytes())["anchors"])
 
     def __call__(
         self,

@@ -165,15 +165,15 @@ def publish_bundle(config: PublishRun, now: datetime) -> tuple[str, ...]:
     data, owner = config.bundle.read_bytes(), carmaker_of(config.to)
     manifest = check_files(unpack(data))
     paths = {
-        f"{SUPPLIER}/{hardware_id}/{manifest['name']}-{manifest['counter']}.tar": hardware_id
+        f"{SUPPLIER}/{hardware_id}/{manifest.name}-{manifest.counter}.tar": hardware_id
         for hardware_id in config.hardware_ids or owner.hardware_ids
     }
     said = {
         "kind": "bundle",
         "carmaker": owner.name,
-        "counter": manifest["counter"],
-        "domains": manifest["domains"],
-        "minimum_limits_version": manifest["minimum_limits_version"],
+        "counter": manifest.counter,
+        "domains": list(manifest.domains),
+        "minimum_limits_version": manifest.minimum_limits_version,
         "revoked": False,
     }
     targets = {path: Target(data, {**said, "hardware_ids": [hardware_id]}) for path, hardware_id in paths.items()}

@@ -40,6 +40,8 @@ from dojo.recipes.lineage import Lineage, lineage_of
 from dojo.recipes.rollout import Driver
 from dojo.recipes.run import Outcome, read_record, write_whole
 from dojo.recipes.train import Judgeable, decoded, load_policy
+from dojo.records import CameraContract, TensorContract
+from dojo.records.bundle import FORMAT
 from dojo.release import bundle, card, contracts, sbom
 from dojo.release.archive import pack
 from dojo.release.export import Agreement, OnnxModel, Tolerance, compare, export
@@ -249,7 +251,7 @@ def _not_driven(closed_loop: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _camera(lineage: Lineage, anchors: int, closed_loop: Mapping[str, Any]) -> dict[str, Any]:
+def _camera(lineage: Lineage, anchors: int, closed_loop: Mapping[str, Any]) -> CameraContract:
     cameras, used = recorded_cameras_of(lineage.drives), {(clip.drive_id, clip.camera) for clip in lineage.clips}
     mountings = [
         np.array([*cameras[stream].ego_from_camera.translation_m, *np.radians(turned_deg(cameras[stream]))])
@@ -271,8 +273,8 @@ def _bill(config: ReleaseRun, model: bytes, made_on: str) -> bytes:
     return sbom.bill(contents, sbom.versions(sbom.RUNS_WITH), sbom.versions(sbom.MADE_WITH))
 
 
-def _described(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    return [{"name": name, "dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()]
+def _described(arrays: Mapping[str, np.ndarray]) -> tuple[TensorContract, ...]:
+    return tuple(TensorContract(name, str(array.dtype), array.shape) for name, array in arrays.items())
 
 
 def make_bundle(config: ReleaseRun, console: Console) -> dict[str, bytes]:
@@ -303,10 +305,10 @@ def make_bundle(config: ReleaseRun, console: Console) -> dict[str, bytes]:
     }
     anchors = golden[0]["speed_mps"].shape[1]
     says = {
-        "format": 1,
+        "format": FORMAT,
         "name": config.name,
         "counter": config.counter,
-        "domains": [config.domain],
+        "domains": (config.domain,),
         "made_on": made_on,
         "dojo_version": dojo.__version__,
         "checkpoint_sha256": trained.sha256,
@@ -318,7 +320,7 @@ def make_bundle(config: ReleaseRun, console: Console) -> dict[str, bytes]:
         "outputs": _described(answer),
         "tolerance": asdict(config.tolerance),
         "camera": _camera(lineage, anchors, reports["closed_loop"]),
-        "signals": contracts.interface_contract(),
+        "signals": contracts.SIGNALS,
     }
     return bundle.seal(files, says)
 

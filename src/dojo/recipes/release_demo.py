@@ -2,9 +2,9 @@
 
 In: the demo's folder (the demo runs first where there is none). Out: `report.json` with `vehicles` and `attacks`; below
 it everything that the parties have: keys, repositories, vehicles.
-Idea: the same verbs that serve a carmaker, called one after the other. What drives at the end is what was installed, out
-of the vehicle's own slot and under its licence, in the suites that the evaluation report was made in; so its completions
-may be held against the report's.
+Idea: the same verbs that serve a carmaker, called one after the other. What drives at the end is what was installed,
+out of the vehicle's own slot and under its licence, in the suites that the evaluation report was made in; so its
+completions may be held against the report's.
 Not here: any of the steps; the vehicle's bus, which is not between the model and the simulated world here.
 """
 
@@ -171,8 +171,8 @@ def _installed(config: ReleaseDemoRun, customer: Customer, order: AssignRun, now
 def _compared(driven: Mapping[str, Any], reported: Mapping[str, Any]) -> dict[str, Any]:
     """The suites as the installed bundle drove them, beside the report's, and whether they agree.
 
-    They agree where each figure lies within the other's 95 % interval (Wilson): the exported model sums in another order
-    and begins with a padded window, so it does not drive the same to the last bit, and of so few cases no closer
+    They agree where each figure lies within the other's 95 % interval (Wilson): the exported model sums in another
+    order and begins with a padded window, so it does not drive the same to the last bit, and of so few cases no closer
     statement can be made.
     """
     found = {}

@@ -9,38 +9,13 @@ Not here: how a signal lies on one vehicle's bus (`drive/vehicles/<platform>/`, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
 from dojo.errors import ReleaseError
 from dojo.geometry import Camera
-
-
-@dataclass(frozen=True)
-class SignalContract:
-    """One signal between bundle and vehicle.
-
-    Args:
-        low, high: ends of the range; anything outside is taken for invalid.
-        rate_hz: at least so often, evenly.
-        stale_after_s: no newer value for so long, and the signal counts as missing.
-        protected: carries an alive counter and a checksum, of the form that the platform's DBC file says.
-        when_missing: what the runtime does.
-    """
-
-    name: str
-    direction: Literal["in", "out"]
-    unit: str
-    low: float
-    high: float
-    rate_hz: float
-    stale_after_s: float
-    protected: bool
-    when_missing: str
-
+from dojo.records import CameraContract, SignalContract, ViewContract
 
 _DRIVER = "handed back to the driver"
 
@@ -63,12 +38,7 @@ SIGNALS: tuple[SignalContract, ...] = (
 """Assumed: rates and times of a driver assistance on an ordinary bus; the angles and speeds of a passenger car."""
 
 
-def interface_contract() -> list[dict[str, Any]]:
-    """The signals as plain values."""
-    return [asdict(signal) for signal in SIGNALS]
-
-
-def mounting_range(mountings: Sequence[Float64[np.ndarray, " 6"]]) -> dict[str, list[float]]:
+def mounting_range(mountings: Sequence[Float64[np.ndarray, " 6"]]) -> dict[str, tuple[float, float]]:
     """What the cameras of the training clips covered.
 
     Args:
@@ -81,32 +51,33 @@ def mounting_range(mountings: Sequence[Float64[np.ndarray, " 6"]]) -> dict[str, 
         raise ReleaseError("cameras_unknown", "expected the cameras of the training clips, found none")
     names = ("forward_m", "left_m", "up_m", "roll_rad", "pitch_down_rad", "yaw_left_rad")
     table = np.stack(list(mountings))
-    return {name: [round(float(v), 4) for v in (table[:, i].min(), table[:, i].max())] for i, name in enumerate(names)}
+    lows, highs = table.min(0).round(4), table.max(0).round(4)
+    return {name: (float(lows[i]), float(highs[i])) for i, name in enumerate(names)}
 
 
 def camera_contract(
-    view: Camera, mountings: Mapping[str, Sequence[float]], tick_s: float, anchors: int, latency_s: float
-) -> dict[str, Any]:
+    view: Camera, mounting: Mapping[str, tuple[float, float]], tick_s: float, anchors: int, latency_s: float
+) -> CameraContract:
     """What the camera must deliver.
 
     Args:
-        mountings: see `mounting_range`.
+        mounting: see `mounting_range`.
         tick_s: between the pictures that the model is shown. `anchors`: pictures it answers on, one less than it sees.
         latency_s: the longest from exposure to plan under which it was tested.
     """
-    return {
-        "view": {
-            "width_px": view.width_px,
-            "height_px": view.height_px,
-            "focal_px": list(view.focal_px),
-            "centre_px": list(view.centre_px),
-            "looks": "straight ahead and level, from where the vehicle's camera is",
-        },
-        "layout": "YUV 4:2:0, limited range, packed to 6 planes of 128 x 256: luma of even row and even column, odd "
-        "row and even column, even row and odd column, odd row and odd column; U; V",
-        "mounting": dict(mountings),
-        "pictures": anchors + 1,
-        "picture_every_s": tick_s,
-        "tested_latency_s": latency_s,
-        "time_base": "integer nanoseconds at the middle of the exposure, the same clock as the signals",
-    }
+    return CameraContract(
+        view=ViewContract(
+            view.width_px,
+            view.height_px,
+            view.focal_px,
+            view.centre_px,
+            "straight ahead and level, from where the vehicle's camera is",
+        ),
+        layout="YUV 4:2:0, limited range, packed to 6 planes of 128 x 256: luma of even row and even column, odd row "
+        "and even column, even row and odd column, odd row and odd column; U; V",
+        mounting=mounting,
+        pictures=anchors + 1,
+        picture_every_s=tick_s,
+        tested_latency_s=latency_s,
+        time_base="integer nanoseconds at the middle of the exposure, the same clock as the signals",
+    )
