@@ -26,8 +26,8 @@ from dojo.store.video import decode_chunk, decode_each
 _CHUNKS_AT_HAND = 32
 """Encoded chunks kept in memory for the next call, about 5 MB. Assumed: neighbouring clips share one or two."""
 
-_CHUNKS_AT_ONCE = 10
-"""Chunks read together when a stream is read through, about 2 MB: asking the table costs as much as decoding a few."""
+_CHUNKS_AT_ONCE = 20
+"""Chunks read together when a stream is read through, about 4 MB: asking the table costs as much as decoding a few."""
 
 _BATCH_BYTES = 16 << 20
 """Video written to the table at a time; bounds the memory that an hour of six cameras takes."""
