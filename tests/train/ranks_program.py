@@ -16,9 +16,10 @@ import torch
 
 from dojo.records import Batch
 from dojo.train.engine import Alone, Engine
+from dojo.train.optimise import OptimiseConfig
 from dojo.train.train import TrainConfig, TrainResult, train
 
-GLOBAL_BATCH = 12
+GLOBAL_BATCH = 6
 
 
 def beside() -> ModuleType:
@@ -43,7 +44,10 @@ def part_of(batch: Batch, number: int, rank: int, ranks: int) -> Batch:
 
 def run(folder: Path, rank: int, ranks: int, strategy: str, delay_s: float = 0.0, **options: object) -> TrainResult:
     program = beside()
-    config: TrainConfig = replace(program.CONFIG, ledger=True, log_every=1, bf16=False, **options)
+    optimise = OptimiseConfig(learning_rate=3e-4, warmup_steps=20)
+    config: TrainConfig = replace(
+        program.CONFIG, ledger=True, log_every=1, numerics="fp32", optimise=optimise, **options
+    )
 
     def batches(state) -> Iterator:
         number = int(state["number"]) if state else 0
@@ -64,9 +68,10 @@ def run(folder: Path, rank: int, ranks: int, strategy: str, delay_s: float = 0.0
 
 
 if __name__ == "__main__":
-    folder, rank, ranks, port, strategy, steps, delay = sys.argv[1:8]
+    folder, rank, ranks, port, strategy, steps, delay = globals().get("ARGUMENTS") or sys.argv[1:8]
+    torch.set_num_threads(1)
     os.environ |= {"RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    run(Path(folder), int(rank), int(ranks), strategy, float(delay), steps=int(steps), checkpoint_every=5)
+    run(Path(folder), int(rank), int(ranks), strategy, float(delay), steps=int(steps), checkpoint_every=10)
     if strategy != "alone":
         from dojo.train import distributed
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from dojo.train.engine import Alone, Engine
 from dojo.train.ledger import Ledger
 from dojo.train.loss import Answer, LossConfig, loss_of, targets_of
 from dojo.train.meter import Meter
+from dojo.train.numerics import Numerics
 from dojo.train.optimise import OptimiseConfig, average_in, averages_of, learning_rate, optimiser_of
 from dojo.train.recompute import recompute
 from dojo.train.repeat import random_state, repeatable, seed_all, set_random_state
@@ -66,7 +67,10 @@ class TrainConfig:
         keep_checkpoints: how many of the newest to keep.
         log_every: steps between points of the curves.
         threads: of torch on a CPU; part of the configuration because sums depend on it in their last bit.
-        bf16: compute in bfloat16 where it is known to pay: on a GPU that has it, on a CPU with tiles for it (AMX).
+        numerics: what is computed in and stored in. `auto` computes in bfloat16 where that is known to pay: on a GPU
+            that has it, on a CPU with tiles for it (AMX). `fp32` and `bf16` compute in those. `cfloat8` computes in
+            float32 and stores weights, activations and gradients as CFloat8, with a bias that each of the three learns.
+        cfloat8_bias: instead, one bias for all classes, throughout.
         accumulate: pieces of a batch that are computed one after the other, to save memory. Each is normalised and
             averaged over its own rows.
         compile: have torch.compile fuse the policy; pays on a GPU after some minutes.
@@ -82,7 +86,8 @@ class TrainConfig:
     keep_checkpoints: int = 2
     log_every: int = 10
     threads: int = 2
-    bf16: bool = True
+    numerics: Literal["auto", "fp32", "bf16", "cfloat8"] = "auto"
+    cfloat8_bias: int | None = None
     accumulate: int = 1
     compile: bool = False
     recompute: bool = False
@@ -96,6 +101,11 @@ class TrainConfig:
         for name in ("steps", "checkpoint_every", "keep_checkpoints", "log_every", "threads", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.cfloat8_bias is not None and (self.numerics != "cfloat8" or not 0 <= self.cfloat8_bias < 64):
+            raise ConfigError(
+                "train.cfloat8_bias: expected a bias of 0 to 63 with train.numerics cfloat8, got "
+                f"{self.cfloat8_bias} with {self.numerics}"
+            )
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ class _Run:
     loader: PlainState | None = None
     step: int = 0
     samples: int = 0
+    numerics: Numerics | None = None
 
     def state(self) -> dict[str, Any]:
         return {
@@ -136,11 +147,14 @@ class _Run:
 
     def plain(self) -> dict[str, Any]:
         """The part of the state that is the same on every rank, as plain values."""
-        return {"loader": dict(self.loader or {}), "step": self.step, "samples": self.samples}
+        narrow = {} if self.numerics is None else {"numerics": self.numerics.state()}
+        return {"loader": dict(self.loader or {}), "step": self.step, "samples": self.samples, **narrow}
 
     def set_plain(self, state: Mapping[str, Any]) -> None:
         """Take what `plain` gave."""
         self.loader, self.step, self.samples = state["loader"] or None, state["step"], state["samples"]
+        if self.numerics is not None:
+            self.numerics.restore(state["numerics"])
 
     def restore(self, found: checkpoint.Checkpoint) -> None:
         state = found.state
@@ -180,10 +194,11 @@ def _asked_to_stop() -> Iterator[threading.Event]:
 
 
 def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
-    if config.bf16 and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    if config.bf16 and device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False):
-        return torch.autocast("cpu", torch.bfloat16)
+    """What the steps compute in."""
+    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    on_tiles = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    if config.numerics == "bf16" or (config.numerics == "auto" and (on_gpu or on_tiles)):
+        return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
@@ -194,6 +209,7 @@ def train(
     folder: Path,
     console: Console | None = None,
     engine: Engine | None = None,
+    numerics: Numerics | None = None,
 ) -> TrainResult:
     """Train a policy to the last step of the configuration, going on from the newest whole checkpoint of the folder.
 
@@ -203,28 +219,45 @@ def train(
         batches: where training data come from; with several ranks, this one's part of them.
         folder: of the run; checkpoints lie in `checkpoints/` below it.
         engine: of several ranks; one device alone without it.
+        numerics: a memory narrower than the arithmetic, which `cfloat8` asks for.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved first.
         CheckpointError: the folder holds checkpoints of another policy, or cannot be written.
         DojoError: the loss is no longer finite.
+        ConfigError: `cfloat8` without a memory, or with several ranks.
     """
+    engine = engine or Alone()
+    if (config.numerics == "cfloat8") != (numerics is not None) or (numerics is not None and engine.ranks > 1):
+        raise ConfigError(
+            "train.numerics: expected a narrow memory with cfloat8, on one rank, and none otherwise; got "
+            f"{config.numerics}, {engine.ranks} rank(s) and {'one' if numerics is not None else 'none'}; "
+            "`dojo train` hands the memory in"
+        )
     with repeatable(config.threads):
         seed_all(config.seed)
-        return _train(policy, batches, config, folder, console, engine or Alone())
+        return _train(policy, batches, config, folder, console, engine, numerics)
 
 
 def _train(
-    policy: nn.Module, batches: Batches, config: TrainConfig, folder: Path, console: Console | None, engine: Engine
+    policy: nn.Module,
+    batches: Batches,
+    config: TrainConfig,
+    folder: Path,
+    console: Console | None,
+    engine: Engine,
+    numerics: Numerics | None,
 ) -> TrainResult:
     started = time.monotonic()
     device = next(policy.parameters()).device
     if config.recompute:
         recompute(policy)
+    if numerics is not None:
+        numerics.attach(policy)
     answer = engine.prepare(policy)
     if config.compile:
         policy.compile()
-    run = _Run(policy, optimiser_of(policy, config.optimise), averages_of(policy))
+    run = _Run(policy, optimiser_of(policy, config.optimise), averages_of(policy), numerics=numerics)
     _go_on(run, config, folder, console, engine)
     ledger = Ledger(folder, engine.rank, run.step) if config.ledger else None
     meter = Meter(device, partial(_precision, config, device), config.price_per_device_hour) if config.measure else None
@@ -260,6 +293,8 @@ def _train(
                     figures = meter.figures(run.samples - logged, engine.gather) if meter is not None else {}
                     logged = run.samples
                     point = losses | {"learning_rate": rate, "samples": float(run.samples)} | figures
+                    if numerics is not None:
+                        point |= numerics.figures()
                     if curves is not None:
                         curves.add(run.step, point)
                     if figures.get("slow_rank", -1.0) >= 0:
@@ -315,13 +350,14 @@ def _step(
     run.optimiser.zero_grad(set_to_none=True)
     pieces = _pieces(batch, config.accumulate)
     found: list[dict[str, Tensor]] = []
-    for number, piece in enumerate(pieces, 1):
-        with engine.piece(last=number == len(pieces)):
-            with _precision(config, device):
-                answered = answer(piece)
-            parts = loss_of(answered, targets_of(piece, device), config.loss, run.step / config.steps, engine.mean)
-            (parts["total"] / len(pieces)).backward()  # type: ignore[no-untyped-call]
-        found.append({name: value.detach() for name, value in parts.items()})
+    with run.numerics.stored() if run.numerics is not None else nullcontext():
+        for number, piece in enumerate(pieces, 1):
+            with engine.piece(last=number == len(pieces)):
+                with _precision(config, device):
+                    answered = answer(piece)
+                parts = loss_of(answered, targets_of(piece, device), config.loss, run.step / config.steps, engine.mean)
+                (parts["total"] / len(pieces)).backward()  # type: ignore[no-untyped-call]
+            found.append({name: value.detach() for name, value in parts.items()})
     norm = engine.clip(run.policy.parameters(), config.optimise.clip_norm)
     run.optimiser.step()
     average_in(run.averages, run.policy.named_parameters(), config.optimise, run.step)

@@ -20,6 +20,7 @@ FORMATS = [
     blocks.MXFP6_E3M2,
     blocks.MXFP6_E2M3,
     blocks.MXFP4_E2M1,
+    blocks.MXINT8,
 ]
 
 
@@ -36,7 +37,7 @@ def test_a_block_worked_by_hand() -> None:
 
 
 # MX 1.0, section 5: emax of the elements.
-@pytest.mark.parametrize(("fmt", "exponent"), zip(FORMATS, [8, 15, 4, 2, 2], strict=True), ids=lambda x: str(x)[:30])
+@pytest.mark.parametrize(("fmt", "exponent"), zip(FORMATS, [8, 15, 4, 2, 2, 0], strict=True), ids=lambda x: str(x)[:30])
 def test_the_largest_exponent_of_an_element_is_the_standards(fmt: blocks.BlockFormat, exponent: int) -> None:
     assert fmt.highest_exponent == exponent
 

@@ -1,10 +1,10 @@
-"""Blocks of numbers that share a scale: the microscaling formats MXFP8, MXFP6 and MXFP4.
+"""Blocks of numbers that share a scale: the microscaling formats MXFP8, MXFP6, MXFP4 and MXINT8.
 
 In: numbers, 32 to a block. Out: one scale code and 32 element codes for each block, and back.
 Idea: the scale is a power of two (E8M0: eight bits of exponent and nothing else), chosen so that the largest element
 has the highest exponent that its format can write. Elements then saturate: the largest may lie up to a quarter above
 what the format holds. The plain definition takes one block with fractions; the twin takes arrays.
-Not here: the element formats (`formats.py`); MXINT8, whose elements are not floating-point.
+Not here: the element formats (`formats.py`, and `fixed.py` for MXINT8).
 Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5 and 6.3.
 """
 
@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Float, Float64, UInt, UInt8
 
 from dojo.errors import ConfigError
-from dojo.machine.numbers import array, scalar
+from dojo.machine.numbers import array, fixed, scalar
+from dojo.machine.numbers.fixed import MX_INT8, FixedFormat
 from dojo.machine.numbers.format import FloatFormat
 from dojo.machine.numbers.formats import MX_E2M1, MX_E2M3, MX_E3M2, OCP_E4M3, OCP_E5M2
 from dojo.machine.numbers.rounding import NEAREST_EVEN, Rounding
@@ -38,15 +39,17 @@ class BlockFormat:
     """
 
     name: str
-    element: FloatFormat
+    element: FloatFormat | FixedFormat
 
     def __post_init__(self) -> None:
-        if not self.element.saturate:
+        if isinstance(self.element, FloatFormat) and not self.element.saturate:
             raise ConfigError(f"block format {self.name}: expected elements that saturate, got {self.element.name}")
 
     @property
     def highest_exponent(self) -> int:
         """The exponent of the largest element."""
+        if isinstance(self.element, FixedFormat):
+            return self.element.highest_exponent
         return (self.element.largest_code >> self.element.mantissa_bits) - self.element.bias
 
 
@@ -55,6 +58,7 @@ MXFP8_E5M2 = BlockFormat("MXFP8_E5M2", OCP_E5M2)
 MXFP6_E3M2 = BlockFormat("MXFP6_E3M2", MX_E3M2)
 MXFP6_E2M3 = BlockFormat("MXFP6_E2M3", MX_E2M3)
 MXFP4_E2M1 = BlockFormat("MXFP4_E2M1", MX_E2M1)
+MXINT8 = BlockFormat("MXINT8", MX_INT8)
 
 
 def encode_block(
@@ -75,7 +79,7 @@ def encode_block(
     codes = []
     for place, value in enumerate(values):
         scaled = float(Fraction(value) / Fraction(2) ** exponent)
-        codes.append(scalar.encode(math.copysign(scaled, value), fmt.element, rounding, first_index + place).code)
+        codes.append(_encode_element(math.copysign(scaled, value), fmt.element, rounding, first_index + place))
     return exponent + SCALE_BIAS, codes
 
 
@@ -83,7 +87,17 @@ def decode_block(scale: int, codes: Sequence[int], fmt: BlockFormat) -> list[flo
     """The values of one block."""
     if scale == SCALE_NAN:
         return [math.nan] * len(codes)
-    return [math.ldexp(scalar.decode(code, fmt.element), scale - SCALE_BIAS) for code in codes]
+    return [math.ldexp(_decode_element(code, fmt.element), scale - SCALE_BIAS) for code in codes]
+
+
+def _encode_element(value: float, element: FloatFormat | FixedFormat, rounding: Rounding, index: int) -> int:
+    if isinstance(element, FixedFormat):
+        return fixed.encode(value, element, rounding, index)
+    return scalar.encode(value, element, rounding, index).code
+
+
+def _decode_element(code: int, element: FloatFormat | FixedFormat) -> float:
+    return fixed.decode(code, element) if isinstance(element, FixedFormat) else scalar.decode(code, element)
 
 
 def encode_blocks(
@@ -104,7 +118,12 @@ def encode_blocks(
     largest = np.abs(blocks).max(-1)
     exponent = np.where(largest > 0, np.frexp(largest)[1] - 1 - fmt.highest_exponent, -SCALE_BIAS)
     exponent = np.clip(exponent, -SCALE_BIAS, SCALE_BIAS)
-    codes = array.encode(np.ldexp(blocks, -exponent[..., None]), fmt.element, rounding)
+    scaled = np.ldexp(blocks, -exponent[..., None])
+    codes: UInt[np.ndarray, "*batch blocks 32"]
+    if isinstance(fmt.element, FixedFormat):
+        codes = fixed.encode_array(scaled, fmt.element, rounding)
+    else:
+        codes = array.encode(scaled, fmt.element, rounding)
     codes[~finite] = 0
     scales = np.where(finite, exponent + SCALE_BIAS, SCALE_NAN).astype(np.uint8)
     return scales, codes.reshape(values.shape)
@@ -115,7 +134,10 @@ def decode_blocks(
 ) -> Float64[np.ndarray, "*batch n"]:
     """The values of an array of blocks; in float64, because scale times element leaves float32."""
     blocks = codes.reshape(*codes.shape[:-1], -1, BLOCK_SIZE)
-    values = array.decode(blocks, fmt.element).astype(np.float64)
+    if isinstance(fmt.element, FixedFormat):
+        values = fixed.decode_array(blocks.astype(np.uint8), fmt.element)
+    else:
+        values = array.decode(blocks, fmt.element).astype(np.float64)
     values = np.ldexp(values, scales.astype(np.int64)[..., None] - SCALE_BIAS)
     values[scales == SCALE_NAN] = np.nan
     return values.reshape(codes.shape)

@@ -3,7 +3,9 @@
 In: float32, bfloat16 or float16 tensors, or codes. Out: codes, float32 values, flags.
 Idea: take the float32 apart with integers, so that nothing depends on how a device treats subnormals or contracts
 products; only the last comparison is in floating point, and it is exact. Every step is elementwise, without branches
-on values, so `torch.compile` fuses it into one pass.
+on values, so `torch.compile` fuses it into one pass. Rounding to nearest has a shorter way where the format leaves room
+for it: add a power of two so large that float32 itself keeps no more places than the format, and the addition rounds,
+to even at ties; the lowest bits of the sum are the code.
 Not here: the definition (`scalar.py`), the twin that needs no torch (`array.py`), when and what to store during
 training (`dojo.train`).
 """
@@ -16,10 +18,23 @@ from torch import Tensor
 
 from dojo.errors import ConfigError
 from dojo.machine.numbers.format import FloatFormat, Subnormals
-from dojo.machine.numbers.rounding import DITHER_BITS, GAMMA, LAST_SHIFT, MIX, NEAREST_EVEN, Flag, Rounding, Stochastic
+from dojo.machine.numbers.rounding import (
+    DITHER_BITS,
+    GAMMA,
+    LAST_SHIFT,
+    MIX,
+    NEAREST_EVEN,
+    Flag,
+    NearestEven,
+    Rounding,
+    Stochastic,
+)
 
 _SIGNIFICAND = 0x7FFFFF
 _INFINITY = 0x7F800000
+
+# Values of a tensor on a CPU that are handled at once.
+_BLOCK = 1 << 16
 
 
 def encode(
@@ -70,7 +85,17 @@ def quantise(
     Raises:
         ConfigError: as `encode`.
     """
-    return _decode(_encode(_as_float32(values), fmt, rounding)[0], fmt)
+    exact = _as_float32(values)
+    if not _rounds_by_adding(fmt, rounding):
+        return _decode(_encode(exact, fmt, rounding)[0], fmt)
+    if exact.device.type == "cpu" and exact.numel() > _BLOCK and not torch.compiler.is_compiling():
+        # A block at a time, so that what lies between the steps stays in the cache.
+        kept = torch.empty(exact.shape)
+        flat, into = exact.contiguous().view(-1), kept.view(-1)
+        for start in range(0, flat.numel(), _BLOCK):
+            into[start : start + _BLOCK] = _quantise_by_adding(flat[start : start + _BLOCK], fmt)
+        return kept
+    return _quantise_by_adding(exact, fmt)
 
 
 def dithers(rounding: Stochastic, shape: torch.Size, device: torch.device) -> Float32[Tensor, "*shape"]:
@@ -110,7 +135,7 @@ def _encode(
     pattern = values.contiguous().view(torch.int32)
     negative, pattern = pattern < 0, pattern & 0x7FFFFFFF
     nan, infinite = pattern > _INFINITY, pattern == _INFINITY
-    codes = _nearest_or_dithered(pattern, fmt, rounding)
+    codes = _codes_by_adding(pattern, fmt) if _rounds_by_adding(fmt, rounding) else _long_way(pattern, fmt, rounding)
     if fmt.subnormals is Subnormals.FLUSHED:
         codes = torch.where(codes < fmt.smallest_normal_code, 0, codes)
     overflow = ((codes > fmt.largest_code) | infinite) & ~nan
@@ -122,9 +147,49 @@ def _encode(
     return torch.where(below, 0, codes), (overflow & ~below) | (below & (pattern > 0))
 
 
-def _nearest_or_dithered(
-    pattern: Int32[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding
-) -> Int32[Tensor, "*shape"]:
+def _rounds_by_adding(fmt: FloatFormat, rounding: Rounding) -> bool:
+    """Whether float32 has room above the format for what is added, and no value of the format is subnormal in it."""
+    room = _highest_exponent(fmt) + 24 - fmt.mantissa_bits <= 127 and fmt.step_exponent >= -124
+    return room and fmt.signed and fmt.subnormals is Subnormals.GRADUAL and isinstance(rounding, NearestEven)
+
+
+def _highest_exponent(fmt: FloatFormat) -> int:
+    return (fmt.largest_code >> fmt.mantissa_bits) - fmt.bias
+
+
+def _sum_and_addend(
+    pattern: Int32[Tensor, "*shape"], fmt: FloatFormat
+) -> tuple[Float32[Tensor, "*shape"], Int32[Tensor, "*shape"], Int32[Tensor, "*shape"]]:
+    """The sum that rounds, the bits of what was added, and the exponent fields; magnitudes too large count as "
+    "the next power."""
+    held = pattern.clamp(max=(_highest_exponent(fmt) + 1 + 127) << 23)
+    exponent = (held & _INFINITY).clamp(min=(128 - fmt.bias) << 23)
+    addend = exponent + ((23 - fmt.mantissa_bits) << 23)
+    return held.view(torch.float32) + addend.view(torch.float32), addend, exponent
+
+
+def _codes_by_adding(pattern: Int32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
+    """As `_long_way`, to nearest."""
+    total, addend, exponent = _sum_and_addend(pattern, fmt)
+    places = 23 - fmt.mantissa_bits
+    return total.view(torch.int32) - addend + (exponent >> places) - ((128 - fmt.bias) << fmt.mantissa_bits)
+
+
+def _quantise_by_adding(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
+    """What is left of numbers that are rounded to nearest, without going through codes."""
+    pattern = values.contiguous().view(torch.int32) & 0x7FFFFFFF
+    total, addend, _ = _sum_and_addend(pattern, fmt)
+    kept = total - addend.view(torch.float32)
+    if fmt.saturate:
+        kept = kept.clamp(max=fmt.largest)
+    else:
+        kept = torch.where(kept > fmt.largest, torch.nan if fmt.infinity_code is None else torch.inf, kept)
+    if fmt.nan_code is not None:
+        kept = torch.where(pattern > _INFINITY, torch.nan, kept)
+    return torch.copysign(kept, values)
+
+
+def _long_way(pattern: Int32[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding) -> Int32[Tensor, "*shape"]:
     """Codes without sign, counted on beyond the largest, from the bits of float32 magnitudes."""
     lowest = 1 - fmt.bias
     field = pattern >> 23

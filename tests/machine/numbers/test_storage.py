@@ -1,0 +1,148 @@
+"""A network whose operands are stored in CFloat8."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dojo.errors import ConfigError
+from dojo.machine.numbers import array
+from dojo.machine.numbers.formats import cfloat8_1_4_3, cfloat8_1_5_2
+from dojo.machine.numbers.storage import CLASSES, Storage, narrowed
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
+
+
+def pictures() -> torch.Tensor:
+    return torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+
+
+def step(net: nn.Module, storage: Storage) -> torch.Tensor:
+    net.zero_grad()
+    with storage.stored():
+        loss = net(pictures()).square().mean()
+        loss.backward()
+    return loss.detach()
+
+
+def attached(bias: int | None = None, learn_every: int = 10) -> tuple[nn.Sequential, Storage]:
+    net, storage = network(), Storage(bias, learn_every)
+    storage.attach(net)
+    return net, storage
+
+
+@pytest.mark.parametrize("bias", [0, 7, 31, 40, 63])
+@pytest.mark.parametrize(("kind", "make"), [(0, cfloat8_1_4_3), (2, cfloat8_1_5_2)])
+def test_a_factor_before_and_after_is_the_format_with_that_bias(kind: int, make: object, bias: int) -> None:
+    random = np.random.default_rng(0)
+    values = np.ldexp(random.standard_normal(5000), random.integers(-80, 60, 5000)).astype(np.float32)
+    kept = narrowed(torch.from_numpy(values), torch.tensor(2.0 ** (bias - 31)), kind)
+    np.testing.assert_array_equal(kept.numpy(), array.quantise(values, make(bias)))  # type: ignore[operator]
+
+
+def test_the_first_step_is_watched_and_changes_nothing() -> None:
+    net, storage = attached()
+    narrow = step(net, storage)
+    plain = network()
+    wide = plain(pictures()).square().mean()
+    wide.backward()
+    assert torch.equal(narrow, wide.detach())
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(net.parameters(), plain.parameters(), strict=True))  # type: ignore[arg-type]
+    assert all(storage.figures()[f"{name}_bias"] != 31 for name in CLASSES)
+
+
+def test_afterwards_gradients_are_few_values_and_weights_are_whole_again() -> None:
+    net, storage = attached()
+    step(net, storage)
+    before = [weight.detach().clone() for weight in net.parameters()]
+    step(net, storage)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), before, strict=True))
+    fmt = cfloat8_1_5_2(int(storage.figures()["gradients_bias"]))
+    for weight in (net[0].weight, net[4].weight):
+        grad = weight.grad.numpy()  # type: ignore[union-attr]
+        np.testing.assert_array_equal(grad, array.quantise(grad, fmt))
+
+
+def test_a_bias_far_off_clamps_or_loses_everything_and_says_so() -> None:
+    for bias, what in ((63, "clamped"), (0, "vanished")):
+        net, storage = attached(bias)
+        step(net, storage)
+        figures = storage.figures()
+        assert figures[f"activations_{what}"] > (0.5 if what == "clamped" else 0.0)
+        assert figures[f"weights_{what}"] > 0.001
+        assert figures["activations_bias"] == bias
+
+
+def test_a_learned_bias_loses_almost_nothing() -> None:
+    net, storage = attached(learn_every=1)
+    for _ in range(3):
+        step(net, storage)
+    assert all(share < 0.02 for name, share in storage.figures().items() if name.endswith(("clamped", "vanished")))
+
+
+def test_its_state_goes_on_where_it_was() -> None:
+    net, storage = attached(learn_every=2)
+    for _ in range(3):
+        step(net, storage)
+    other_net, other = attached(learn_every=2)
+    other.restore(storage.state())
+    assert other.state() == storage.state()
+    assert torch.equal(step(net, storage), step(other_net, other))
+    assert other.state() == storage.state()
+
+
+def test_outside_of_steps_the_network_is_the_plain_one() -> None:
+    net, storage = attached(bias=60)
+    step(net, storage)
+    net.eval()
+    plain = network()
+    plain.load_state_dict(net.state_dict())
+    assert torch.equal(net(pictures()), plain.eval()(pictures()))
+
+
+COMPILED = """
+import torch
+from torch import nn
+from dojo.machine.numbers.storage import Storage
+
+def step(compiled):
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
+    storage = Storage(bias=20)
+    storage.attach(net)
+    answer = torch.compile(net, backend="aot_eager", fullgraph=True) if compiled else net
+    with storage.stored():
+        answer(torch.randn(8, 3, 8, 8)).square().mean().backward()
+    return [weight.grad for weight in net.parameters()], storage.figures()
+
+(plain, told), (traced, said) = step(False), step(True)
+assert all(torch.allclose(a, b) for a, b in zip(plain, traced, strict=True))
+assert told == said and said["activations_clamped"] > 0, said
+"""
+
+
+def test_torch_compile_traces_it_without_a_break_to_the_same_numbers() -> None:
+    # In a process of its own: what checks shapes while tests run cannot be traced.
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_bytes_pass_as_they_are() -> None:
+    storage = Storage(bias=63)
+    table = nn.Embedding(4, 2)
+    storage.attach(table)
+    with storage.stored():
+        assert table(torch.tensor([1, 2])).shape == (2, 2)
+
+
+def test_a_bias_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^CFloat8: expected a bias of 0 to 63, got 64$"):
+        Storage(bias=64)
