@@ -23,6 +23,7 @@ from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.loader import LoadConfig, Loader, LoaderState
 from dojo.load.source import FrameSource, Joined, cameras_of, recorded_cameras_of
+from dojo.machine.numbers.storage import Storage
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
@@ -265,7 +266,8 @@ def learn(
         return ((batch, after.as_json()) for batch, after in loader.batches(first))
 
     parameters = parameters_of(policy)
-    result = train_policy(policy, batches, config.train, config.out, console, engine)
+    narrow = Storage(config.train.cfloat8_bias) if config.train.numerics == "cfloat8" else None
+    result = train_policy(policy, batches, config.train, config.out, console, engine, narrow)
     return {
         "run": str(config.out),
         "clips": len(clips),
