@@ -50,6 +50,7 @@ VERBS = {
     "licence": "issue, show or revoke what a carmaker is granted",
     "install": "on a vehicle, verify what its carmaker assigned to it, and stage it for the next drive",
     "release-demo": "the demo's policy to two carmakers and on two vehicles, with every attack on the way refused",
+    "plan": "what a target takes on a machine, by a date and for a budget: dojo plan exapod-100",
     "rerun": "repeat an earlier run from its run.json: dojo rerun runs/demo/run.json --out runs/again",
 }
 """Every verb but the last is a file of `recipes/` with a `CONFIGS` table and a `run(config, console)`."""
