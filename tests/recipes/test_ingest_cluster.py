@@ -205,7 +205,9 @@ def simulated(clips: int, seed: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         stick, work = Path(folder) / "fleet", Path(folder)
         drives = max(1, clips // 25)
-        config = FleetConfig(vehicles=-(-clips // drives), regions=8, drives_per_vehicle=drives, seconds_per_drive=2.0)
+        config = FleetConfig(
+            vehicles=-(-clips // drives), regions=8, drives_per_vehicle=drives, seconds_per_drive=4.0, fps=5.0
+        )
         simulate_fleet(config, stick)
 
         def timed(dataset: str, **options: str | int) -> tuple[IngestReport, float]:
@@ -218,6 +220,7 @@ def simulated(clips: int, seed: int) -> str:
         with engine.connected("local"), killing(clips // 10, random.Random(seed), every_s) as killed:
             report, cluster_s = timed("cluster", cluster="local")
         assert contents(str(work / "cluster")) == contents(str(work / "serial"))
+        assert report.drives == serial.drives > clips // 2
         return (
             f"{report.found} recordings, {report.drives} drives of {serial.drives}; {len(killed)} processes killed; "
             f"equal to serial; {serial_s:.0f} s serial, {cluster_s:.0f} s on the cluster"

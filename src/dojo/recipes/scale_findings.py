@@ -78,7 +78,7 @@ def findings(points: Sequence[Point], error: str, targets: Sequence[float]) -> d
     return {
         "error": error,
         "curves": curves,
-        "verdict": [sentence for model, curve in curves.items() for sentence in verdict(model, curve)],
+        "verdict": [f"{model}: {sentence}" for model, curve in curves.items() for sentence in verdict(curve)],
         "published": [dict(entry) for entry in PUBLISHED],
         "points": [asdict(point) for point in points],
     }
@@ -189,20 +189,20 @@ def _pooled(points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def verdict(model: str, curve: dict[str, Any]) -> list[str]:
+def verdict(curve: dict[str, Any]) -> list[str]:
     """What may be said of one model, a sentence each."""
     power, floor = curve["laws"]["power"], curve["laws"]["floor"]
     if "refused" in power:
-        return [f"{model}: nothing can be said: {power['refused']}."]
+        return [f"nothing can be said: {power['refused']}."]
     c = power["exponent"]
     span = f"[{c['low']:.3f}, {c['high']:.3f}]"
     said = [
-        f"{model}: more data helps: over {curve['decades']:.1f} decades of data the error falls as D^-{c['value']:.3f} "
+        f"more data helps: over {curve['decades']:.1f} decades of data the error falls as D^-{c['value']:.3f} "
         f"(95 % {span})."
         if c["low"] > 0
-        else f"{model}: more data makes it worse: the error grows as D^{-c['value']:.3f} (95 % of c {span})."
+        else f"more data makes it worse: the error grows as D^{-c['value']:.3f} (95 % of c {span})."
         if c["high"] < 0
-        else f"{model}: the data cannot say whether more of it helps: the exponent is {c['value']:.3f} (95 % {span})."
+        else f"the data cannot say whether more of it helps: the exponent is {c['value']:.3f} (95 % {span})."
     ]
     if curve["decades"] < _DECADES:
         said.append(
@@ -213,20 +213,20 @@ def verdict(model: str, curve: dict[str, Any]) -> list[str]:
     if "floor" in floor:
         f = floor["floor"]
         said.append(
-            f"The error may stop falling at {f['value']:.3f} (95 % [{f['low']:.3f}, {f['high']:.3f}])."
+            f"the error may stop falling at {f['value']:.3f} (95 % [{f['low']:.3f}, {f['high']:.3f}])."
             if f["low"] > 0
-            else "The data cannot say whether there is an error that no amount of data goes below."
+            else "the data cannot say whether there is an error that no amount of data goes below."
         )
     said += _targets(curve)
     if any(size["flat"] < len(size["errors"]) for size in curve["sizes"]):
         said.append(
-            "Some runs were still improving when their steps ran out: their sizes could do better than they did."
+            "some runs were still improving when their steps ran out: their sizes could do better than they did."
         )
     return said
 
 
 def _prediction(law: str, held_out: dict[str, Any]) -> str:
-    name = "The plain law" if law == "power" else "The law with a floor"
+    name = "the plain law" if law == "power" else "the law with a floor"
     if "refused" in held_out:
         return f"{name} could not be tried on the largest size: too few sizes."
     e = held_out["predicted"]
@@ -249,19 +249,19 @@ def _targets(curve: dict[str, Any]) -> list[str]:
         if any(high is None for high in highest):
             share = max(needed["unreachable"] for needed in both)
             said.append(
-                f"How many hours an error of {target:.3f} takes, the data cannot say: in {100 * share:.0f} % of what "
+                f"how many hours an error of {target:.3f} takes, the data cannot say: in {100 * share:.0f} % of what "
                 "they allow, no amount would do."
             )
         elif max(highest) > _BEYOND * largest:
             least = min(needed["low"] for needed in both)
             said.append(
-                f"An error of {target:.3f} takes at least {least:.3g} h; how many, the data cannot say: it may be more "
+                f"an error of {target:.3f} takes at least {least:.3g} h; how many, the data cannot say: it may be more "
                 f"than {_BEYOND:.0f} times the largest size, {largest:.3g} h."
             )
         else:
             low, high = min(needed["low"] for needed in both), max(highest)
             said.append(
-                f"An error of {target:.3f} takes {plain['value']:.3g} h of video (95 %, both laws: {low:.3g} to "
+                f"an error of {target:.3f} takes {plain['value']:.3g} h of video (95 %, both laws: {low:.3g} to "
                 f"{high:.3g} h)."
             )
     return said

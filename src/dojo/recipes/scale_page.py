@@ -281,4 +281,6 @@ def _words(error: str) -> str:
 def _hours(hours: float | None) -> str:
     if hours is None:
         return "no amount"
-    return f"{hours * 60:.1f} min" if hours < 1 else f"{hours:,.3g} h"
+    if hours < 1:
+        return f"{hours * 60:.1f} min"
+    return f"{hours:.3g} h" if hours < 100 else f"{hours:,.0f} h"
