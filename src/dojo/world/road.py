@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -191,6 +191,11 @@ class Road:
 
     def pose(self, s_m: Numbers) -> Pose:
         """Poses on the reference line; beyond either end the road is taken to run straight on."""
+        x, y, yaw, curvature = self._on_plane(s_m)
+        return Pose(np.asarray(x), np.asarray(y), self.hills.height_m(x, y), np.asarray(yaw), np.asarray(curvature))
+
+    def _on_plane(self, s_m: Numbers) -> tuple[Any, Any, Any, Any]:
+        """x, y, yaw and curvature; the height takes as long again, and not everybody asks for it."""
         s = np.asarray(s_m, np.float64)
         # Not np.clip: it takes several times as long for one number, and a drive asks for thousands.
         node = np.maximum(np.minimum((s / SPACING_M).astype(np.int64), len(self._curvature) - 2), 0)
@@ -200,13 +205,7 @@ class Road:
         rate = (self._curvature[node + 1] - k0) / SPACING_M
         half = self._yaw[node] + k0 * inside / 2 + rate * inside**2 / 8
         x, y = self._x[node] + d * np.cos(half), self._y[node] + d * np.sin(half)
-        return Pose(
-            np.asarray(x),
-            np.asarray(y),
-            self.hills.height_m(x, y),
-            np.asarray(self._yaw[node] + k0 * inside + rate * inside**2 / 2),
-            np.asarray(k0 + rate * inside),
-        )
+        return x, y, self._yaw[node] + k0 * inside + rate * inside**2 / 2, k0 + rate * inside
 
     def point(
         self, s_m: Numbers, lateral_m: Numbers
@@ -224,11 +223,11 @@ class Road:
         s = SPACING_M * (low + int(np.argmin((self._x[low:high] - x_m) ** 2 + (self._y[low:high] - y_m) ** 2)))
         lateral = 0.0
         for _ in range(3):  # Newton on the foot of the perpendicular; from half a metre away two steps suffice
-            here = self.pose(s)
-            dx, dy = x_m - float(here.x_m), y_m - float(here.y_m)
-            cos, sin = math.cos(float(here.yaw_rad)), math.sin(float(here.yaw_rad))
+            x, y, yaw, curvature = (float(value) for value in self._on_plane(s))
+            dx, dy = x_m - x, y_m - y
+            cos, sin = math.cos(yaw), math.sin(yaw)
             lateral = -sin * dx + cos * dy
-            s += (cos * dx + sin * dy) / max(1.0 - float(here.curvature_per_m) * lateral, 0.1)
+            s += (cos * dx + sin * dy) / max(1.0 - curvature * lateral, 0.1)
         return s, lateral
 
 
