@@ -73,12 +73,14 @@ class Command:
         curvature_per_m: of the rear axle's path, left positive.
         engaged: the vehicle is to follow; otherwise the values are only where it would begin.
         take_over_request: the driver is asked to drive now.
+        warning: that hands or eyes are missed: 0 none, 1 shown, 2 sounded as well.
     """
 
     curvature_per_m: float
     acceleration_mps2: float
     engaged: bool
     take_over_request: bool = False
+    warning: Literal[0, 1, 2] = 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.curvature_per_m) and math.isfinite(self.acceleration_mps2)):

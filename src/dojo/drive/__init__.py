@@ -1,0 +1,1 @@
+"""Driving: in a bundle and sensors, out commands within limits."""

@@ -1,0 +1,44 @@
+"""A fixed schedule: a cycle every so often, on a grid that does not drift.
+
+In: a clock, a way to sleep, a camera. Out: cycles, one after the other.
+Idea: the next cycle is due one period after the last one *was* due. One that runs over makes the next begin late; whole
+periods that were missed are left out, because commands for moments that have passed help nobody.
+Not here: what a cycle does (`runtime.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from dojo.drive.runtime import Cycle, Runtime
+from dojo.records import Frame
+
+
+class Camera(Protocol):
+    """Delivers pictures in the bundle's view, stamped on the clock of the schedule."""
+
+    def newest(self) -> Frame | None:
+        """The newest frame that nobody has had yet; None where there is none. Never waits."""
+        ...
+
+
+def scheduled(
+    runtime: Runtime,
+    camera: Camera,
+    cycle_s: float,
+    clock_ns: Callable[[], int] = time.monotonic_ns,
+    sleep_s: Callable[[float], None] = time.sleep,
+) -> Iterator[Cycle]:
+    """Cycles for as long as they are asked for."""
+    period_ns = round(cycle_s * 1e9)
+    due_ns = clock_ns()
+    while True:
+        yield runtime.cycle(clock_ns(), camera.newest())
+        due_ns += period_ns
+        over_ns = clock_ns() - due_ns
+        if over_ns > 0:
+            due_ns += over_ns // period_ns * period_ns
+        else:
+            sleep_s(-over_ns / 1e9)
