@@ -20,6 +20,7 @@ from dojo.recipes.train import TrainRun
 from dojo.records import Clip, Drive
 from dojo.store.dataset import Dataset
 from dojo.store.fingerprint import fingerprint
+from dojo.store.tombstones import Tombstones
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def _as_of(uri: str, now: Dataset, version: str) -> Dataset:
     try:
         return Dataset.open(uri, version)
     except StoreError as error:
+        rule = "clip_erased" if len(Tombstones(uri)) else "clips_unknown"
         raise ReleaseError(
-            "clips_unknown",
-            f"{uri}: expected the state {version} that was trained on, it is gone, as after an erasure: {error}; train "
-            "again on what is there",
+            rule,
+            f"{uri}: expected the state {version} that was trained on, it is gone: {error}; after an erasure nothing "
+            "tells whether it was learned from: train again on what is there",
         ) from error
