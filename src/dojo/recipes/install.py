@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from tyro.conf import Positional
 
+from dojo.drive.limits import VERSION
 from dojo.errors import ReleaseError
 from dojo.recipes.publish import carmaker_of, director_of
 from dojo.recipes.run import Outcome
@@ -53,7 +54,7 @@ class CommissionRun:
     platform: str
     hardware_id: str
     market: str = "EU"
-    limits_version: int = 1
+    limits_version: int = VERSION
     domains: tuple[str, ...] = ("simulation",)
 
 
