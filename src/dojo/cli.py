@@ -49,6 +49,8 @@ VERBS = {
     "release": "seal a trained policy in a bundle with its evidence, and publish it to a carmaker: dojo release RUN",
     "licence": "issue, show or revoke what a carmaker is granted",
     "install": "on a vehicle, verify what its carmaker assigned to it, and stage it for the next drive",
+    "drive": "pictures through a bundle to commands, on a bus or a simulated vehicle; --shadow only watches",
+    "conformance": "test the adapter of a vehicle platform on a bench without a car",
     "release-demo": "the demo's policy to two carmakers and on two vehicles, with every attack on the way refused",
     "plan": "what a target takes on a machine, by a date and for a budget: dojo plan exapod-100",
     "rerun": "repeat an earlier run from its run.json: dojo rerun runs/demo/run.json --out runs/again",

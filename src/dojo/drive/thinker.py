@@ -57,22 +57,22 @@ def think(policy: Policy, inputs: Arrays, taken_ns: int) -> Thought:
 
 
 class AtOnce:
-    """Thinks when it is asked."""
+    """Thinks when its answer is taken."""
 
     idle: bool = True
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._thought: Thought | None = None
+        self._offered: tuple[Arrays, int] | None = None
 
     def offer(self, inputs: Arrays, taken_ns: int) -> None:
-        """Think now."""
-        self._thought = think(self._policy, inputs, taken_ns)
+        """Keep the window until its answer is taken."""
+        self._offered = inputs, taken_ns
 
     def take(self, wait_s: float) -> Thought | None:
-        """What was thought."""
-        thought, self._thought = self._thought, None
-        return thought
+        """Think now."""
+        offered, self._offered = self._offered, None
+        return None if offered is None else think(self._policy, *offered)
 
     def close(self) -> None:
         """Nothing to stop."""

@@ -11,6 +11,7 @@ Not here: the runtime (`drive/`), rollouts without a bus (`evaluate/rollout.py`)
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,10 +115,21 @@ class Brain:
 class SimulatedVehicle:
     """One scenario on its way: the world, the plant, the units on their end of the bus, a driver who lets it drive.
 
-    `cycle` moves everything on to the runtime's next cycle; `frame` is the camera's newest picture, once.
+    While nothing is engaged, the driver goes on along the lane's bend; a `human` one steers to its middle and minds
+    speed and traffic as well. `cycle` moves everything on to the runtime's next cycle; `frame` is the camera's newest
+    picture, once.
     """
 
-    def __init__(self, scenario: Scenario, adapter: Adapter, bus: Bus, config: SimulatedDrive, cycle_s: float) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        adapter: Adapter,
+        bus: Bus,
+        config: SimulatedDrive,
+        cycle_s: float,
+        human: bool = False,
+    ) -> None:
+        self._human = human
         self._scenario, self._adapter, self._config, self._cycle_s = scenario, adapter, config, cycle_s
         self._world, self._car = WorldSimulator(config.world), Car()
         self._place, self.start = self._world.begin(scenario)
@@ -186,14 +198,29 @@ class SimulatedVehicle:
         self.truth = self._world.truth(self._place, self.ego)
 
     def _obeyed(self, command: Command | None) -> Asked:
-        """What the units do: what they are asked for while engaged; otherwise the driver goes on along the lane."""
+        """What the units do: what they are asked for while engaged; otherwise what the driver does."""
         if command is None or not command.engaged:
-            return Asked(self.truth.curvature_per_m, 0.0)
+            return human_driver(self.truth, self.ego) if self._human else Asked(self.truth.curvature_per_m, 0.0)
         return Asked(command.curvature_per_m, command.acceleration_mps2)
 
     def close(self) -> None:
         """Give the window back."""
         self._world.end(self._place)
+
+
+_PULL_RADPS, _HEADWAY_S, _GAP_M = 0.6, 1.6, 4.0
+"""Assumed: how a calm driver returns to the middle of the lane, and keeps away from who is ahead."""
+
+
+def human_driver(truth: Truth, ego: EgoState) -> Asked:
+    """What a calm driver does who sees everything: a damped return to the middle, the speed of the road, the gap."""
+    metres_per_s = max(ego.speed_mps, 3.0)
+    pull = _PULL_RADPS**2 / metres_per_s**2 * truth.offset_m + 2 * _PULL_RADPS / metres_per_s * truth.heading_error_rad
+    push = (truth.reference_mps - ego.speed_mps) / 3.0
+    if math.isfinite(truth.gap_m):
+        room_m = truth.gap_m - _GAP_M - _HEADWAY_S * ego.speed_mps
+        push = min(push, 0.15 * room_m - 0.8 * truth.closing_mps)
+    return Asked(truth.curvature_per_m - pull, max(-3.5, min(1.5, push)))
 
 
 def drive_scenario(brain: Brain, scenario: Scenario, config: SimulatedDrive) -> tuple[Rollout, list[Cycle]]:
