@@ -39,9 +39,7 @@ def program() -> ModuleType:
 def run(program: ModuleType, folder: Path, config: TrainConfig, batches: Any = None) -> TrainResult:
     torch.manual_seed(config.seed)
     narrow = Storage(config.cfloat8_bias, learn_every=4) if config.numerics == "cfloat8" else None
-    return train(
-        Policy(program.MINIATURE), batches or program.batches, config, folder, numerics=narrow
-    )
+    return train(Policy(program.MINIATURE), batches or program.batches, config, folder, numerics=narrow)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -69,9 +67,7 @@ def test_a_narrow_run_learns_and_its_curves_say_what_was_lost(narrow: Path) -> N
     points = curve(narrow)
     assert points[-1]["plan"] < points[0]["plan"]
     names = ("weights", "activations", "gradients")
-    assert {f"{name}_{what}" for name in names for what in ("bias", "clamped", "vanished")} <= set(
-        points[-1]
-    )
+    assert {f"{name}_{what}" for name in names for what in ("bias", "clamped", "vanished")} <= set(points[-1])
     assert points[-1]["gradients_clamped"] < 0.01
 
 
