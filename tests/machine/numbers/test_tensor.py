@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,3 +100,24 @@ def test_a_tensor_with_gaps_converts_like_its_copy() -> None:
 def test_float64_is_refused_rather_than_rounded_twice() -> None:
     with pytest.raises(ConfigError, match=r"expected float32 or narrower, got float64, which would be rounded twice"):
         tensor.encode(torch.zeros(3, dtype=torch.float64), formats.OCP_E4M3)
+
+
+FUSED = """
+import numpy as np, torch
+from dojo.machine.numbers import array, tensor
+from dojo.machine.numbers.formats import OCP_E5M2, cfloat8_1_4_3
+from dojo.machine.numbers.rounding import NEAREST_EVEN, Stochastic
+
+values = np.random.default_rng(3).integers(0, 1 << 32, 5000, dtype=np.uint32).view(np.float32)
+encode = torch.compile(tensor.encode, fullgraph=True)
+for fmt in (OCP_E5M2, cfloat8_1_4_3(11)):
+    for rounding in (NEAREST_EVEN, Stochastic(2**63 + 5, 70)):
+        found = encode(torch.from_numpy(values), fmt, rounding).numpy()
+        assert (found == array.encode(values, fmt, rounding)).all(), (fmt.name, rounding)
+"""
+
+
+def test_fused_by_torch_compile_it_is_the_same() -> None:
+    # In a process of its own: what checks shapes while tests run cannot be traced.
+    done = subprocess.run([sys.executable, "-c", FUSED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -32,6 +32,7 @@ from dojo.machine.numbers.rounding import (
 
 _SIGNIFICAND = 0x7FFFFF
 _INFINITY = 0x7F800000
+_INDEX_MASK = (1 << 63) - 1
 
 # Values of a tensor on a CPU that are handled at once.
 _BLOCK = 1 << 16
@@ -101,7 +102,10 @@ def quantise(
 def dithers(rounding: Stochastic, shape: torch.Size, device: torch.device) -> Float32[Tensor, "*shape"]:
     """The dithers of a tensor's elements, between 0 and 1."""
     first = rounding.first_index + 1
-    word = torch.arange(first, first + shape.numel(), dtype=torch.int64, device=device) * _signed(GAMMA)
+    index = torch.arange(first, first + shape.numel(), dtype=torch.int64, device=device)
+    # The mask changes no index. torch.compile works out products of an index as whole numbers without end, which do not
+    # wrap; after a step on bits it does not.
+    word = (index & _INDEX_MASK) * _signed(GAMMA)
     word += _signed(rounding.seed)
     for shift, factor in MIX:
         word = (word ^ _shift_right(word, shift)) * _signed(factor)
