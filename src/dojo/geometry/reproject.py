@@ -13,6 +13,8 @@ Not here: cameras at the same place (`resample.py`); which displacements trainin
 
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -87,19 +89,42 @@ class Reprojector:
         # the map is straight but for the pixel at the horizon, so the rest is interpolated, at a third of the cost.
         around = _with_margin(chroma_camera(other))
         coarse = _sampling_map(recorded, around)
-        columns, rows = (
-            cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)[2:-2, 2:-2] for part in coarse
-        )
-        u_columns, u_rows = ((part[1:-1, 1:-1] - np.float32(0.5)) / 2 for part in coarse)
+        fine = [
+            cv2.resize(part, None, _scratch(2 * part.shape[0], 2 * part.shape[1], axis), 2, 2)
+            for axis, part in enumerate(coarse)
+        ]
+        columns, rows = (part[2:-2, 2:-2] for part in fine)
+        u_columns, u_rows = (part[1:-1, 1:-1] for part in coarse)
+        for part in (u_columns, u_rows):
+            part -= np.float32(0.5)
+            part /= 2
         if hidden is not None:
-            u_columns[hidden] = _UNSEEN_PX
-            columns[hidden.repeat(2, 0).repeat(2, 1)] = _UNSEEN_PX
+            for covered in (u_columns, *(columns[row::2, column::2] for row in (0, 1) for column in (0, 1))):
+                np.copyto(covered, _UNSEEN_PX, where=hidden)
         self._luma = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
         self._chroma = cv2.convertMaps(u_columns, u_rows, cv2.CV_16SC2)
 
     def apply(self, y: Plane, u: Plane, v: Plane) -> tuple[Plane, Plane, Plane]:
         """The three planes as the other camera would show them; black where it sees what the recorded one did not."""
         return _taken(y, self._luma, 16), _taken(u, self._chroma, 128), _taken(v, self._chroma, 128)
+
+
+class _Kept(threading.local):
+    """Memory of a thread to work in."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[tuple[int, int, int], Float32[np.ndarray, "_ _"]] = {}
+
+
+_kept = _Kept()
+
+
+def _scratch(rows: int, columns: int, axis: int) -> Float32[np.ndarray, "rows columns"]:
+    """The same memory each time: to be given new memory takes longer than to fill it."""
+    key = (rows, columns, axis)
+    if key not in _kept.arrays:
+        _kept.arrays[key] = np.empty((rows, columns), np.float32)
+    return _kept.arrays[key]
 
 
 def unseen(
