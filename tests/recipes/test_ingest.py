@@ -305,9 +305,9 @@ def test_ctrl_c_stops_after_the_recording_at_hand_and_the_same_command_goes_on(
         fake.write(tmp_path / "stick", name)
     add = Dataset.add_recording
 
-    def pressed(self: Dataset, *arguments: Any) -> tuple[str, ...]:
+    def pressed(self: Dataset, *arguments: Any, **named: Any) -> tuple[str, ...]:
         os.kill(os.getpid(), signal.SIGINT)
-        return add(self, *arguments)
+        return add(self, *arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(Dataset, "add_recording", pressed)
@@ -394,7 +394,7 @@ def test_the_verb_writes_down_how_to_repeat_it_until_it_finds_something_else(
     fake.write(tmp_path / "stick", "a")
     monkeypatch.setattr("dojo.recipes.ingest.ingest.__defaults__", (None, fake.GATEWAY))
     data = tmp_path / "data"
-    config = IngestConfig(tmp_path / "stick", str(data), processes=1)
+    config = IngestConfig(str(tmp_path / "stick"), str(data), processes=1)
     version = run(config, Console(quiet=True)).facts["dataset_version"]
     written = read_record(data / "run.json")
     assert (written.verb, written.dataset_version) == ("ingest", version)

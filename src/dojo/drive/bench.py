@@ -103,7 +103,13 @@ class Bench:
 
     wished_per_m = 0.001
 
-    def __init__(self, adapter: Adapter, policy: Policy | None = None, thinker: Thinker | None = None) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        policy: Policy | None = None,
+        thinker: Thinker | None = None,
+        shadow: bool = False,
+    ) -> None:
         channel = f"bench-{next(_numbers)}"
         self._ends = (CanBus.open("virtual", channel), CanBus.open("virtual", channel))
         self.ecus = Ecus(adapter, self._ends[1])
@@ -114,12 +120,13 @@ class Bench:
         self.cycles: list[Cycle] = []
         self._adapter, self._now_ns, self._step = adapter, 1_000_000_000, 0
         self._gateway = Gateway(adapter, self._ends[0])
-        config = RuntimeConfig(cycle_s=self.cycle_s)
+        self.follower = Steady(self.wished_per_m, 0.1)
+        config = RuntimeConfig(cycle_s=self.cycle_s, shadow=shadow)
         self.runtime = Runtime(
             self._gateway,
             Window(STAND_IN, config.frame_every_s),
             thinker or AtOnce(policy or StandIn()),
-            Steady(self.wished_per_m, 0.1),
+            self.follower,
             adapter.platform.file.body,
             adapter.platform.limits,
             config,

@@ -10,13 +10,14 @@ Not here: bytes (`adapter.py`); what happens when something is missing (`states.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dojo.drive.adapter import Adapter
 from dojo.drive.signals import BY_NAME, FAST
 from dojo.records import Command, DriverInput, VehicleState
 
 
+@runtime_checkable
 class Bus(Protocol):
     """A bus as it is used here: `can_bus.py` makes one of any bus of python-can."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime
@@ -27,6 +27,7 @@ _PLANS = ("position_m", "scale_m", "probability", "curvature_per_m", "accelerati
 Arrays = Mapping[str, np.ndarray]
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Answers windows, batches of one; arrays as `BundleManifest.inputs` describes them."""
 

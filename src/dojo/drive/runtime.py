@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dojo.drive import states
 from dojo.drive.gateway import Gateway
@@ -32,6 +32,7 @@ _TURNS_FROM_MPS = 3.0
 """Assumed: slower, the steering wheel tells the curvature better than a yaw rate over a small speed."""
 
 
+@runtime_checkable
 class Follower(Protocol):
     """Turns plans into wishes."""
 

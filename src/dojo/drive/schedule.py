@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dojo.drive.runtime import Cycle, Runtime
 from dojo.records import Frame
 
 
+@runtime_checkable
 class Camera(Protocol):
     """Delivers pictures in the bundle's view, stamped on the clock of the schedule."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dojo.drive.model import Arrays, Policy
 from dojo.errors import RecordError
@@ -26,6 +26,7 @@ class Thought:
     plans: Plans | None
 
 
+@runtime_checkable
 class Thinker(Protocol):
     """Somebody who thinks about one window at a time."""
 

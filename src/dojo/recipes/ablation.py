@@ -27,7 +27,7 @@ from dojo.evaluate.closed_loop import ClosedLoopResult
 from dojo.evaluate.markup import write_text
 from dojo.evaluate.pooled import Spread, pooled
 from dojo.evaluate.suites import SUITES, VARIANTS
-from dojo.load.recover import NO_RECOVER
+from dojo.load.recover import NO_RECOVER, RecoverConfig
 from dojo.recipes import cheat, curate, evaluate, ingest, on_policy, rollout, simulate
 from dojo.recipes.demo import DemoRun
 from dojo.recipes.on_policy import OnPolicyRun
@@ -88,6 +88,13 @@ ROWS: Mapping[str, Callable[[OnPolicyRun], OnPolicyRun]] = {
 """A recipe more is a function more here."""
 
 
+def _full() -> OnPolicyRun:
+    """The demo's recipe with everything on."""
+    demo = DemoRun().train
+    load = replace(demo.train.load, recover=RecoverConfig(share=0.2))
+    return replace(demo, train=replace(demo.train, load=load), rounds=2)
+
+
 @dataclass(frozen=True)
 class AblationRun:
     """Recipes side by side.
@@ -109,7 +116,7 @@ class AblationRun:
     dataset: str | None = None
     fleet: FleetConfig = field(default_factory=lambda: DemoRun().fleet)
     curate: CurateConfig = field(default_factory=lambda: DemoRun().curate)
-    full: OnPolicyRun = field(default_factory=lambda: DemoRun().train)
+    full: OnPolicyRun = field(default_factory=_full)
     rows: tuple[str, ...] = ("off_policy", "recovery", "on_policy")
     seeds: tuple[int, ...] = (0, 1, 2)
     suites: tuple[str, ...] = ("lane_centring", "lane_change", "leader", "cut_in", "curve_speed", "dense_traffic")
