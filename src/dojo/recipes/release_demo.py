@@ -183,7 +183,7 @@ def _compared(config: ReleaseDemoRun, driven: Mapping[str, Any], reported: Mappi
     return found
 
 
-def _difference(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[float, float]:
+def _difference(first: Mapping[str, int | float], second: Mapping[str, int | float]) -> tuple[float, float]:
     """Ends of the 95 % interval of the difference between two shares, first minus second.
 
     Source: Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17
@@ -195,7 +195,7 @@ def _difference(first: Mapping[str, float], second: Mapping[str, float]) -> tupl
     return apart - below, apart + above
 
 
-def _share(completed: int, cases: int) -> dict[str, float]:
+def _share(completed: int, cases: int) -> dict[str, int | float]:
     low, high = wilson(completed, cases)
     return {"completed": completed, "cases": cases, "share": completed / cases, "low": low, "high": high}
 

@@ -56,7 +56,7 @@ def mounting_range(mountings: Sequence[Float64[np.ndarray, " 6"]]) -> dict[str, 
 
 
 def camera_contract(
-    view: Camera, mounting: Mapping[str, Sequence[float]], tick_s: float, anchors: int, latency_s: float
+    view: Camera, mounting: Mapping[str, tuple[float, float]], tick_s: float, anchors: int, latency_s: float
 ) -> CameraContract:
     """What the camera must deliver.
 
@@ -75,7 +75,7 @@ def camera_contract(
         ),
         layout="YUV 4:2:0, limited range, packed to 6 planes of 128 x 256: luma of even row and even column, odd row "
         "and even column, even row and odd column, odd row and odd column; U; V",
-        mounting={name: (low, high) for name, (low, high) in mounting.items()},
+        mounting=mounting,
         pictures=anchors + 1,
         picture_every_s=tick_s,
         tested_latency_s=latency_s,
