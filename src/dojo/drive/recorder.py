@@ -134,8 +134,9 @@ class Recorder:
         kept_rows = kept_rows[kept_rows["time_ns"] >= first_ns]
         shown = range(max(0, pictures - len(self._taken)), pictures)
         places = [number % len(self._taken) for number in shown]
-        numbers = [n for n, place in zip(shown, places, strict=True) if self._taken[place] >= first_ns]
-        if len(kept_rows) < 2 or not numbers:
+        taken = self._taken[places].tolist()  # copied: while it is written, newer pictures may come in their places
+        kept = [(n, time_ns) for n, time_ns in zip(shown, taken, strict=True) if time_ns >= first_ns]
+        if len(kept_rows) < 2 or not kept or self._is_overtaken(kept[0][0]):
             self.overtaken += 1
             return
         name = f"{self._vehicle}-{events[0].time_ns // 1_000_000:013d}-{events[0].kind}"
@@ -146,16 +147,20 @@ class Recorder:
             view=self._view,
             mounting=self._mounting,
             rows=kept_rows,
-            pictures=((int(self._taken[n % len(self._taken)]), self._pictures[n % len(self._taken)]) for n in numbers),
+            pictures=((time_ns, self._pictures[n % len(self._pictures)]) for n, time_ns in kept),
         )
         write_clip(clip)
-        if self._shown - numbers[0] > len(self._taken):
-            self.overtaken += 1  # newer pictures were put where older ones were still to be read
+        if self._is_overtaken(kept[0][0]):
+            self.overtaken += 1
             clip.discard()
             return
         said = {"events": [_said(event, first_ns) for event in events], "states": list(STATES)}
         (clip.folder / "event.json").write_text(json.dumps(said, indent=1) + "\n", "utf-8")
         self.written.append(clip.folder)
+
+    def _is_overtaken(self, number: int) -> bool:
+        """Whether a newer picture was put where this one was."""
+        return self._shown - number > len(self._taken)
 
 
 def _said(event: Event, first_ns: int) -> dict[str, Any]:
