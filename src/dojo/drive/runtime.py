@@ -133,6 +133,7 @@ class Runtime:
         self._gateway, self._window, self._thinker, self._follower = gateway, window, thinker, follower
         self._body, self._limits, self._config, self._clock_ns = body, limits, config, clock_ns
         self._mode, self._given = states.begin(now_ns), start(limits)
+        self._wished: tuple[float, float] | None = None
         self._plan: tuple[Plans, int] | None = None
         self._speed_ns = _NO_TIME
         self.counts = Counts()
@@ -262,8 +263,12 @@ class Runtime:
             self._follower.begin(self._curvature_of(state))
         turn, push = given.curvature_per_m, 0.0
         if self._plan is not None and now_ns - self._plan[1] <= round(self._config.blind_s * 1e9):
-            last = (given.curvature_per_m, given.acceleration_mps2) if follows else (self._curvature_of(state), 0.0)
+            # While a driver drives, the wish goes on from the last wish: from what is driven, a follower that is held
+            # to a jerk would never get far enough away to disagree.
+            last = (given.curvature_per_m, given.acceleration_mps2) if follows else self._wished
+            last = last or (self._curvature_of(state), 0.0)
             turn, push = self._follower.follow(*self._plan, state, last, now_ns, self._config.cycle_s)
+            self._wished = (turn, push)
         elif duties.follow_plan:
             return None
         if not duties.follow_plan:
