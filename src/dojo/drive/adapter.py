@@ -192,7 +192,7 @@ def _on_the_bus(name: str, spec: SignalSpec, value: float) -> float:
     """Inverse of `_meaning`, for a switch with a threshold a value well beyond it."""
     need = BY_NAME[name]
     if spec.codes is not None:
-        return next((code for code, meant in spec.codes.items() if meant == value), 0)
+        return float(next((code for code, meant in spec.codes.items() if meant == value), 0))
     if spec.above is not None:
         return 2 * spec.above + 1 if value else 0.0
     factor = (need.units or {}).get(spec.unit, 1.0)
@@ -201,8 +201,7 @@ def _on_the_bus(name: str, spec: SignalSpec, value: float) -> float:
 
 def _nothing(signal: cantools.database.Signal) -> float:
     """The value of a signal that nobody sets: raw zero."""
-    offset: float = signal.conversion.raw_to_scaled(0, decode_choices=False)
-    return offset
+    return float(signal.conversion.raw_to_scaled(0, decode_choices=False))
 
 
 def check_fits(manifest: BundleManifest, adapter: Adapter, limits_version: int) -> None:

@@ -256,7 +256,7 @@ def _signal_faults(name: str, spec: SignalSpec, file: VehicleFile, messages: Map
         yield from _room_faults(need.low, need.high, found.minimum, found.maximum)
 
 
-def _room_faults(low: float, high: float, minimum: float | None, maximum: float | None) -> Iterator[str]:
-    """Whether the range of a command has room in the signal."""
+def _room_faults(low: float, high: float, minimum: int | float | None, maximum: int | float | None) -> Iterator[str]:
+    """Whether the range of a command has room in the signal, whose DBC may give whole numbers or none."""
     if (minimum is not None and minimum > low) or (maximum is not None and maximum < high):
         yield f"expected room for {low:g} to {high:g}, the DBC has {minimum} to {maximum}; widen it"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
-from dojo.drive.runtime import Cycle, Runtime
+from dojo.drive.runtime import Cycle
 from dojo.records import Frame
 
 
@@ -26,17 +26,21 @@ class Camera(Protocol):
 
 
 def scheduled(
-    runtime: Runtime,
+    cycle: Callable[[int, Frame | None], Cycle],
     camera: Camera,
     cycle_s: float,
     clock_ns: Callable[[], int] = time.monotonic_ns,
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> Iterator[Cycle]:
-    """Cycles for as long as they are asked for."""
+    """Cycles for as long as they are asked for.
+
+    Args:
+        cycle: what is done at a moment with the newest picture: `Runtime.cycle`.
+    """
     period_ns = round(cycle_s * 1e9)
     due_ns = clock_ns()
     while True:
-        yield runtime.cycle(clock_ns(), camera.newest())
+        yield cycle(clock_ns(), camera.newest())
         due_ns += period_ns
         over_ns = clock_ns() - due_ns
         if over_ns > 0:

@@ -181,7 +181,7 @@ def _on_a_bus(config: DriveRun, brain: Brain, recorder: Recorder) -> dict[str, A
     run_config, thinker, tally = _runtime_config(config), Beside(brain.policy), _Tally()
     runtime, gateway = brain.runtime(bus, thinker, run_config, config.controller, time.monotonic_ns())
     until_ns = time.monotonic_ns() + round(config.seconds * 1e9) if config.seconds else 1 << 62
-    cycles = scheduled(runtime, camera, run_config.cycle_s)
+    cycles = scheduled(runtime.cycle, camera, run_config.cycle_s)
     steps = ((cycle, camera.last) for cycle in takewhile(lambda cycle: cycle.now_ns < until_ns, cycles))
     try:
         for cycle in _watched(config, recorder, steps):
