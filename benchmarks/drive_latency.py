@@ -28,9 +28,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from dojo.drive.adapter import Adapter
 from dojo.drive.can_bus import CanBus
 from dojo.drive.ecus import Ecus, values_of
-from dojo.drive.adapter import Adapter
 from dojo.drive.platform import load_platform
 from dojo.drive.runtime import STEPS, RuntimeConfig
 from dojo.drive.schedule import scheduled
