@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from dojo.errors import CheckpointError
+from dojo.train.steps import flush, named, newest_whole
 
 _MAGIC = b"dojo-checkpoint-1\n"
 _NAME = re.compile(r"step-(\d{8,})\.pt")
@@ -54,7 +55,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int = 2) -> Pa
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _flush_folder(folder)
+        flush(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CheckpointError(
@@ -68,21 +69,9 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int = 2) -> Pa
     return path
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def steps_in(folder: Path) -> list[tuple[int, Path]]:
     """Checkpoints by step, oldest first, whole or not."""
-    if not folder.is_dir():
-        return []
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return sorted(found)
+    return named(folder, _NAME)
 
 
 def load(path: Path) -> Checkpoint:
@@ -114,15 +103,4 @@ def newest(folder: Path) -> Checkpoint | None:
     Raises:
         CheckpointError: there are checkpoints, but none of them is whole.
     """
-    damaged: list[str] = []
-    for _, path in reversed(steps_in(folder)):
-        try:
-            return load(path)
-        except CheckpointError as error:
-            damaged.append(str(error))
-    if damaged:
-        raise CheckpointError(
-            f"{folder}: expected a whole checkpoint among {len(damaged)}, got none: {'; '.join(damaged)}; remove them "
-            "all to begin again"
-        )
-    return None
+    return newest_whole(folder, _NAME, load)

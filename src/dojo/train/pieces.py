@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import threading
@@ -31,6 +30,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from dojo.errors import CheckpointError
+from dojo.train.steps import flush, named, newest_whole
 
 _NAME = re.compile(r"step-(\d{8,})")
 _MANIFEST = "manifest.json"
@@ -107,12 +107,12 @@ class Writer:
             manifest = partial / _MANIFEST
             manifest.write_text(json.dumps({"plain": plain, "files": files}))
             for path in partial.iterdir():
-                _flush(path)
-            _flush(partial)
+                flush(path)
+            flush(partial)
             target = partial.parent / f"step-{step:08d}"
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
-            _flush(partial.parent)
+            flush(partial.parent)
             for _, old in steps_in(partial.parent)[:-keep]:
                 shutil.rmtree(old, ignore_errors=True)
         except (Exception, CheckpointException) as error:
@@ -121,10 +121,7 @@ class Writer:
 
 def steps_in(folder: Path) -> list[tuple[int, Path]]:
     """Checkpoints in pieces by step, oldest first, whole or not."""
-    if not folder.is_dir():
-        return []
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return sorted(found)
+    return named(folder, _NAME)
 
 
 def check(path: Path) -> Pieces:
@@ -158,18 +155,7 @@ def newest(folder: Path) -> Pieces | None:
     Raises:
         CheckpointError: there are checkpoints, but none of them is whole.
     """
-    damaged = []
-    for _, path in reversed(steps_in(folder)):
-        try:
-            return check(path)
-        except CheckpointError as error:
-            damaged.append(str(error))
-    if damaged:
-        raise CheckpointError(
-            f"{folder}: expected a whole checkpoint among {len(damaged)}, got none: {'; '.join(damaged)}; remove them "
-            "all to begin again"
-        )
-    return None
+    return newest_whole(folder, _NAME, check)
 
 
 def remove_partial(folder: Path) -> None:
@@ -191,14 +177,6 @@ def _copied(state: Any) -> Any:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def load_into(state: dict[str, Any], found: Pieces) -> None:
