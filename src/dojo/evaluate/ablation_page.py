@@ -13,7 +13,7 @@ from html import escape
 
 from dojo.evaluate.closed_loop import ClosedLoopResult, SuiteResult
 from dojo.evaluate.driving_plots import label, side_by_side
-from dojo.evaluate.markup import document, provenance_table, table
+from dojo.evaluate.markup import cell, document, drawing, provenance_table, table
 from dojo.evaluate.pooled import Spread
 
 
@@ -50,7 +50,7 @@ def ablation_page(rows: Mapping[str, Row], provenance: Mapping[str, object]) -> 
     main = f"""<h2>The recipes</h2>
 {_recipes(rows)}
 <h2>Suites</h2>
-<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>
+{drawing(plot.svg, plot.caption)}
 {_suites(rows)}
 <h2>Where these figures come from</h2>
 {provenance_table(provenance)}"""
@@ -108,16 +108,13 @@ def _free(row: Row) -> str:
         return '<td><span class="count">not driven</span></td>'
     value = f"none in {found['kilometres']:.0f}" if found["value"] is None else f"{found['value']:.2f}"
     high = "no limit" if found["high"] is None else f"{found['high']:.1f}"
-    return f'<td><span class="value">{value}</span><span class="interval">{found["low"]:.2f} to {high}</span></td>'
+    return cell(value, f"{found['low']:.2f} to {high}")
 
 
 def _spread(found: Spread | None, form: str) -> str:
     if found is None:
         return '<td><span class="count">not measured</span></td>'
-    return (
-        f'<td><span class="value">{form.format(found.mean)}</span>'
-        f'<span class="interval">{form.format(found.least)} to {form.format(found.most)}</span></td>'
-    )
+    return cell(form.format(found.mean), f"{form.format(found.least)} to {form.format(found.most)}")
 
 
 def _suites(rows: Mapping[str, Row]) -> str:
@@ -137,7 +134,4 @@ def _cell(suite: SuiteResult | None) -> str:
     if suite is None:
         return '<td><span class="count">not driven</span></td>'
     share, done = suite.figures["completed"], suite.cases - len(suite.failures)
-    return (
-        f'<td><span class="value">{done} of {suite.cases}</span>'
-        f'<span class="interval">{100 * share.low:.0f} to {100 * share.high:.0f} %</span></td>'
-    )
+    return cell(f"{done} of {suite.cases}", f"{100 * share.low:.0f} to {100 * share.high:.0f} %")

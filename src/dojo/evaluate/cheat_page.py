@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from dojo.evaluate.cheat import EXPLAINED_LIMIT, STRAIGHT_LIMIT_M, STRAIGHT_S, CheatReport
-from dojo.evaluate.markup import table
+from dojo.evaluate.markup import cell, table
 from dojo.records import Estimate
 
 
@@ -19,12 +19,12 @@ def cheat_section(report: CheatReport, switched_off: tuple[str, ...] = ()) -> st
     Args:
         switched_off: parts of the disguise that this probe was made without, in words.
     """
+    straight = _kind(report.nowhere_m < STRAIGHT_LIMIT_M)
     rows = [
         _explained("To the side", report.lateral),
         _explained("Heading", report.yaw),
         f'<tr><th scope="row">Furthest aside within {STRAIGHT_S:g} s where there is no road</th>'
-        f'<td class="{_kind(report.nowhere_m < STRAIGHT_LIMIT_M)}"><span class="value">{report.nowhere_m:.2f} m</span>'
-        f'<span class="interval">must stay below {STRAIGHT_LIMIT_M:g} m</span></td><td></td></tr>',
+        f"{cell(f'{report.nowhere_m:.2f} m', f'must stay below {STRAIGHT_LIMIT_M:g} m', straight)}<td></td></tr>",
     ]
     head = '<th scope="col">Question</th><th scope="col">Answer</th><th scope="col">Pictures</th>'
     without = f" Made without {escape(' and '.join(switched_off))}." if switched_off else ""
@@ -37,10 +37,10 @@ see, on drives that it was not fitted on.</p>
 
 
 def _explained(name: str, share: Estimate) -> str:
+    kind = _kind(share.value < EXPLAINED_LIMIT)
     return (
         f'<tr><th scope="row">{name}: explained, must stay below {100 * EXPLAINED_LIMIT:.0f} %</th>'
-        f'<td class="{_kind(share.value < EXPLAINED_LIMIT)}"><span class="value">{100 * share.value:.1f} %</span>'
-        f'<span class="interval">{100 * share.low:.1f} to {100 * share.high:.1f} %</span></td>'
+        f"{cell(f'{100 * share.value:.1f} %', f'{100 * share.low:.1f} to {100 * share.high:.1f} %', kind)}"
         f'<td>{share.samples:,}<span class="count">{share.groups} drives</span></td></tr>'
     )
 

@@ -17,8 +17,7 @@ from typing import Literal
 from dojo.evaluate.closed_loop import ClosedLoopResult, SuiteResult
 from dojo.evaluate.driving import DRIVING_METRICS, DrivingMetric, missed
 from dojo.evaluate.driving_plots import PLAIN, completion, label
-from dojo.evaluate.markup import document, film, provenance_table, table
-from dojo.evaluate.plots import Plot
+from dojo.evaluate.markup import cell, document, drawing, film, provenance_table, table
 from dojo.records import Estimate, Rollout
 
 Outcome = Literal["intervention", "missed", "completed"]
@@ -88,7 +87,7 @@ def closed_loop_section(result: ClosedLoopResult, films: Sequence[Film] = ()) ->
     return f"""<h2>How it drives</h2>
 <p>{_headline(result)}</p>
 {_completed_table(result)}
-{_figure(plot)}
+{drawing(plot.svg, plot.caption)}
 {_films(films)}
 {_failures(result)}
 <h3>How the cases were driven</h3>
@@ -152,10 +151,7 @@ def _completed_cell(suite: SuiteResult | None) -> str:
         return '<td><span class="count">not driven</span></td>'
     share, done = suite.figures["completed"], suite.cases - len(suite.failures)
     kind = "good" if done == suite.cases else "bad" if share.high < 0.5 else ""
-    return (
-        f'<td class="{kind}"><span class="value">{done} of {suite.cases}</span>'
-        f'<span class="interval">{100 * share.low:.0f} to {100 * share.high:.0f} %</span></td>'
-    )
+    return cell(f"{done} of {suite.cases}", f"{100 * share.low:.0f} to {100 * share.high:.0f} %", kind)
 
 
 def _figures_table(result: ClosedLoopResult) -> str:
@@ -175,10 +171,7 @@ def _figures_table(result: ClosedLoopResult) -> str:
 def _cell(found: Estimate | None, metric: DrivingMetric) -> str:
     if found is None:
         return '<td><span class="count">not judged</span></td>'
-    return (
-        f'<td><span class="value">{_number(found.value, metric)}</span>'
-        f'<span class="interval">{_interval(found, metric)}</span></td>'
-    )
+    return cell(_number(found.value, metric), _interval(found, metric))
 
 
 def _kilometres(suite: SuiteResult) -> str:
@@ -187,11 +180,7 @@ def _kilometres(suite: SuiteResult) -> str:
         return '<td><span class="count">none driven</span></td>'
     value = f"none in {found['kilometres']:.1f}" if found["value"] is None else f"{found['value']:.2f}"
     high = "no limit" if found["high"] is None else f"{found['high']:.1f}"
-    return f'<td><span class="value">{value}</span><span class="interval">{found["low"]:.2f} to {high}</span></td>'
-
-
-def _figure(plot: Plot) -> str:
-    return f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
+    return cell(value, f"{found['low']:.2f} to {high}")
 
 
 def _films(films: Sequence[Film]) -> str:

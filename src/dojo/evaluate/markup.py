@@ -58,6 +58,12 @@ def table(caption: str, head: str, rows: Sequence[str]) -> str:
     )
 
 
+def cell(value: str, interval: str, kind: str = "") -> str:
+    """A value of a table, large, and its interval below it, small; `kind` is `good`, `bad` or neither."""
+    opened = f'<td class="{kind}">' if kind else "<td>"
+    return f'{opened}<span class="value">{value}</span><span class="interval">{interval}</span></td>'
+
+
 def facts(found: Sequence[tuple[str, str]]) -> str:
     """A few names with their figures, large."""
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in found)
@@ -77,6 +83,11 @@ def film(title: str, caption: str, mp4: bytes, poster_png: bytes = b"") -> str:
         f'aria-label="{escape(title + ": " + caption)}"{poster} src="{data("video/mp4", mp4)}">'
         f"</video><figcaption><strong>{escape(title)}</strong> {escape(caption)}</figcaption></figure>"
     )
+
+
+def drawing(svg: str, caption: str) -> str:
+    """A plot and what it shows."""
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def picture(title: str, caption: str, png: bytes) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from dojo.evaluate.markup import document, facts, film, provenance_table, region, table, write_text
+from dojo.evaluate.markup import document, drawing, facts, film, provenance_table, region, table, write_text
 from dojo.evaluate.metrics import Metric
 from dojo.evaluate.open_loop import DRIVEN, MODEL, OpenLoopResult
 from dojo.evaluate.plots import Plot, plots_of
@@ -195,10 +195,6 @@ def _verdict(result: OpenLoopResult) -> str:
     return f'<ul class="verdict">{items}</ul>'
 
 
-def _figure(plot: Plot) -> str:
-    return f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
-
-
 def _videos(videos: Sequence[Video]) -> str:
     """Failures first; nothing where there are no videos."""
     if not videos:
@@ -252,7 +248,7 @@ def page_of(
         figures: the plots; None draws the usual ones.
     """
     plots = plots_of(result) if figures is None else figures
-    plot_parts = "".join(f"<h2>{escape(plot.title)}</h2>{_figure(plot)}" for plot in plots)
+    plot_parts = "".join(f"<h2>{escape(plot.title)}</h2>{drawing(plot.svg, plot.caption)}" for plot in plots)
     caption = (
         "Large: the value. Small: its 95 % interval, drawn over drives. Under each baseline: what the paired interval "
         "of the difference says of the model."

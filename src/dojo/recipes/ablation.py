@@ -24,7 +24,6 @@ from dojo.curate import CurateConfig
 from dojo.errors import ConfigError
 from dojo.evaluate.ablation_page import OPEN_LOOP, Row, ablation_page
 from dojo.evaluate.closed_loop import ClosedLoopResult
-from dojo.evaluate.markup import write_text
 from dojo.evaluate.pooled import Spread, pooled
 from dojo.evaluate.suites import SUITES, VARIANTS
 from dojo.load.recover import NO_RECOVER, RecoverConfig
@@ -270,7 +269,7 @@ def _report(config: AblationRun, done: Mapping[str, list[_Point]], version: str)
         "provenance": origin,
     }
     write_whole(config.out / "report.json", json.dumps(report, indent=1) + "\n")
-    write_text(config.out / "report.html", ablation_page(rows, origin))
+    write_whole(config.out / "report.html", ablation_page(rows, origin))
     return rows
 
 

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from dojo.errors import ConfigError
 from dojo.evaluate.cheat import EXPLAINED_LIMIT, STRAIGHT_LIMIT_M, CheatReport, WithoutRoad, cheat_report, nowhere
 from dojo.evaluate.cheat_page import cheat_section
-from dojo.evaluate.markup import filled, write_text
+from dojo.evaluate.markup import filled
 from dojo.load import RecoverConfig, beside
 from dojo.load.source import cameras_of, recorded_cameras_of
 from dojo.model.plans import plans
@@ -188,4 +188,4 @@ def tell_report(folder: Path, name: str, found: CheatReport, told: dict[str, obj
     report["cheat"] = report.get("cheat", {}) | {name: told}
     write_whole(folder / "report.json", json.dumps(report, indent=1) + "\n")
     page = (folder / "report.html").read_text("utf-8")
-    write_text(folder / "report.html", filled(page, "cheat", cheat_section(found, off)))
+    write_whole(folder / "report.html", filled(page, "cheat", cheat_section(found, off)))

@@ -18,7 +18,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dojo.evaluate.markup import write_text
 from dojo.machine.chip.spec import Machine
 from dojo.machine.plan.assumptions import assumptions_for
 from dojo.machine.plan.build_up import BuildUp
@@ -112,7 +111,7 @@ def run(config: PlanRun, console: Console) -> Outcome:
     write_record(config.out, run_record)
     write_whole(config.out / "plan.json", json.dumps(facts, indent=2) + "\n")
     page = config.out / "plan.html"
-    write_text(page, page_of(plan, found, asdict(run_record)))
+    write_whole(page, page_of(plan, found, asdict(run_record)))
     return Outcome(facts | {"page": str(page)}, _table(plan, found, page))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from dojo.evaluate.markup import document, facts, provenance_table, table
+from dojo.evaluate.markup import document, drawing, facts, provenance_table, table
 from dojo.machine.plan.plan import Plan
 from dojo.machine.plan.ranges import Range, Spread, ranges_of
 from dojo.machine.plan.said_of_dojo import CONSISTENT, INCONSISTENT, Finding
@@ -24,10 +24,7 @@ _VERDICT_CLASS = {CONSISTENT: "better", INCONSISTENT: "worse"}
 
 def page_of(plan: Plan, found: Sequence[Finding], provenance: Mapping[str, object]) -> str:
     """The whole page as HTML text."""
-    figures = [
-        f"<h2>{escape(plot.title)}</h2><figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
-        for plot in plots_of(plan)
-    ]
+    figures = [f"<h2>{escape(plot.title)}</h2>{drawing(plot.svg, plot.caption)}" for plot in plots_of(plan)]
     growth, money, drivers, budgets, failures, published = figures
     parts = [
         *([f"<h2>What was said, and what is found</h2>{_findings(found)}"] if found else []),

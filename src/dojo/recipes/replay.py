@@ -25,7 +25,7 @@ from rich.text import Text
 from dojo.errors import ConfigError
 from dojo.evaluate.closed_loop import judge
 from dojo.evaluate.closed_loop_page import closed_loop_page
-from dojo.evaluate.markup import picture, write_text
+from dojo.evaluate.markup import picture
 from dojo.evaluate.replay import RecordedLine, Replay
 from dojo.evaluate.replay_sheet import Fidelity, fidelity, sheet
 from dojo.evaluate.rollout import RolloutConfig
@@ -229,7 +229,7 @@ def run(config: ReplayRun, console: Console) -> Outcome:
     write_record(out, this)
     write_whole(out / "replay.json", json.dumps(report, indent=1) + "\n")
     page = out / "replay.html"
-    write_text(page, closed_loop_page(result, origin, films, _sheets(looks)))
+    write_whole(page, closed_loop_page(result, origin, films, _sheets(looks)))
     facts = {
         "report": str(out / "replay.json"),
         "page": str(page),

@@ -29,7 +29,7 @@ from rich.table import Table
 from dojo.errors import ConfigError
 from dojo.evaluate.closed_loop import ClosedLoopResult, judge
 from dojo.evaluate.closed_loop_page import Film, closed_loop_page, closed_loop_section
-from dojo.evaluate.markup import filled, region, write_text
+from dojo.evaluate.markup import filled, region
 from dojo.evaluate.page import NOT_PROBED
 from dojo.evaluate.recorder import Recorder
 from dojo.evaluate.rollout import RolloutConfig, drive
@@ -279,7 +279,7 @@ def tell_report(folder: Path, name: str, result: ClosedLoopResult, films: Sequen
     report["closed_loop"] = report.get("closed_loop", {}) | {name: result.to_json()}
     write_whole(folder / "report.json", json.dumps(report, indent=1) + "\n")
     page = (folder / "report.html").read_text("utf-8")
-    write_text(folder / "report.html", filled(page, "closed_loop", closed_loop_section(result, films)))
+    write_whole(folder / "report.html", filled(page, "closed_loop", closed_loop_section(result, films)))
 
 
 def run(config: RolloutRun, console: Console) -> Outcome:
@@ -297,7 +297,7 @@ def run(config: RolloutRun, console: Console) -> Outcome:
     report = {"closed_loop": result.to_json(), "simulated_seconds": round(simulated_s, 2), "provenance": origin}
     write_whole(out / "closed_loop.json", json.dumps(report, indent=1) + "\n")
     page = out / "closed_loop.html"
-    write_text(page, closed_loop_page(result, origin, films, region("cheat", NOT_PROBED)))
+    write_whole(page, closed_loop_page(result, origin, films, region("cheat", NOT_PROBED)))
     if config.report is not None:
         tell_report(config.report, config.name, result, films)
     facts = {

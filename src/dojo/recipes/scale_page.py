@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from dojo.evaluate.markup import document, facts, provenance_table, table
+from dojo.evaluate.markup import cell, document, drawing, facts, provenance_table, table
 from dojo.evaluate.plots import DASHES, MARKERS, SERIES, STYLE, Plot, svg_of
 
 _LAW_NAMES = {"power": "a D^-c", "floor": "e + a D^-c"}
@@ -30,11 +30,7 @@ def page_of(report: Mapping[str, Any]) -> str:
     header = f"<h1>{escape(first)}</h1><ul class='verdict'>{''.join(f'<li>{escape(one)}</li>' for one in rest)}</ul>"
     header += facts(_facts(report))
     plots = [error_by_hours(report), by_manoeuvre(report), failures_by_hours(report)]
-    parts = [
-        f"<h2>{escape(plot.title)}</h2><figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
-        for plot in plots
-        if plot is not None
-    ]
+    parts = [f"<h2>{escape(plot.title)}</h2>{drawing(plot.svg, plot.caption)}" for plot in plots if plot is not None]
     main = [
         *parts,
         "<h2>The laws</h2>",
@@ -195,20 +191,14 @@ def _laws(report: Mapping[str, Any]) -> str:
 def _estimate(found: Mapping[str, float] | None) -> str:
     if found is None:
         return "<td>0</td>"
-    return (
-        f'<td><span class="value">{found["value"]:.3f}</span>'
-        f'<span class="interval">{found["low"]:.3f} to {found["high"]:.3f}</span></td>'
-    )
+    return cell(f"{found['value']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
 
 
 def _held_out(found: Mapping[str, Any]) -> str:
     if "refused" in found:
         return "<td>too few sizes</td>"
     e, word = found["predicted"], "inside" if found["inside"] else "outside"
-    return (
-        f'<td><span class="value">{e["value"]:.3f}, {found["measured"]:.3f}</span>'
-        f'<span class="interval">{e["low"]:.3f} to {e["high"]:.3f}: {word}</span></td>'
-    )
+    return cell(f"{e['value']:.3f}, {found['measured']:.3f}", f"{e['low']:.3f} to {e['high']:.3f}: {word}")
 
 
 def _needed(report: Mapping[str, Any]) -> str:
