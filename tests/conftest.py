@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -30,3 +34,23 @@ def real_recording() -> Callable[[str], Path]:
         return folder
 
     return folder_of
+
+
+@pytest.fixture
+def branches_of(tmp_path: Path) -> Callable[[str, Path], dict[str, Any]]:
+    """What running some tests alone leaves untested of a module: coverage's account of it, lines and branches."""
+    root = Path(__file__).resolve().parents[1]
+
+    def account(module: str, tests: Path) -> dict[str, Any]:
+        data = f"--data-file={tmp_path / 'data'}"
+        coverage = [sys.executable, "-m", "coverage"]
+        run = [*coverage, "run", "--branch", data, f"--include={root}/src/dojo/{module}"]
+        pytest_alone = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+        ran = subprocess.run([*run, *pytest_alone], cwd=root, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        told = [data, "-o", str(tmp_path / "found.json"), "-q"]
+        subprocess.run([*coverage, "json", *told], cwd=root, capture_output=True, check=True)
+        (found,) = json.loads((tmp_path / "found.json").read_text())["files"].values()
+        return dict(found)
+
+    return account
