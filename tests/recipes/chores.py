@@ -38,3 +38,16 @@ def doze(seconds: float) -> None:
 def leave_pid(path: str) -> None:
     Path(path).write_text(str(os.getpid()))
     time.sleep(120)
+
+
+def own_group(parent: int) -> bool:
+    return os.getpid() != parent and os.getpgrp() == os.getpid()
+
+
+def save_when_told(path: str) -> None:
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        Path(path).write_text("waiting")
+        time.sleep(120)
+    finally:
+        Path(path).write_text("saved")

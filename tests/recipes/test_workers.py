@@ -13,7 +13,8 @@ from types import ModuleType
 import psutil
 import pytest
 
-from dojo.recipes.workers import Died, work_through
+from dojo.errors import DojoError
+from dojo.recipes.workers import Died, apart, work_through
 
 
 @pytest.fixture
@@ -90,3 +91,38 @@ def _wait_for_pid(path: Path) -> int:
     while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return int(path.read_text())
+
+
+def test_a_task_apart_has_a_process_and_a_group_of_its_own(chores: ModuleType) -> None:
+    assert apart(chores.own_group, os.getpid())
+
+
+def test_what_a_task_apart_raises_is_raised_here(chores: ModuleType) -> None:
+    with pytest.raises(ValueError, match="three is too much"):
+        apart(chores.refuse_three, 3)
+
+
+def test_a_process_apart_that_is_killed_is_told_with_what_to_do(chores: ModuleType) -> None:
+    with pytest.raises(DojoError, match=r"it ended with exit code -9.*run the same command again"):
+        apart(chores.die_at_three, 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_a_task_apart_save_what_it_has(chores: ModuleType, tmp_path: Path, number: int) -> None:
+    mark = tmp_path / "mark"
+    script = f"from dojo.recipes.workers import apart\nimport chores\napart(chores.save_when_told, {str(mark)!r})"
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [
+        sys.executable,
+        "-c",
+        f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{script}",
+    ]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while not mark.exists() or mark.read_text() != "waiting":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert mark.read_text() == "saved"
+    assert b"KeyboardInterrupt" in told

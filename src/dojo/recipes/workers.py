@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar
 
 import cv2
 
+from dojo.errors import DojoError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -139,6 +141,62 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
         except Exception as error:
             answer = True, error
         pipe.send(answer)
+
+
+def apart(function: Callable[[Task], Result], task: Task) -> Result:
+    """What the function makes of the task in a fresh process, which nothing done here before has shaped.
+
+    Ctrl-C and SIGTERM here are one SIGTERM there, and its end is awaited, so that the function may save what it has.
+
+    Raises:
+        DojoError: the process ended without a result. And whatever `function` raises.
+    """
+    pipe, other = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_serve_one, args=(function, task, other))
+    process.start()
+    other.close()
+    try:
+        with _politely():
+            failed, result = pipe.recv()
+    except EOFError:
+        process.join()
+        raise DojoError(
+            f"expected a result from a process of its own, it ended with exit code {process.exitcode}; -9 usually "
+            "means that memory ran out: free some, and run the same command again, which goes on from there"
+        ) from None
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    finally:
+        process.join()
+        pipe.close()
+    if failed:
+        raise result
+    return result
+
+
+@contextmanager
+def _politely() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _serve_one(function: Callable[[Any], Any], task: object, pipe: Connection) -> None:
+    """What a process apart does, in a group of its own, so that Ctrl-C comes by its parent alone."""
+    os.setpgrp()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        answer = False, function(task)
+    except (Exception, KeyboardInterrupt) as error:
+        answer = True, error
+    pipe.send(answer)
 
 
 def _end_with_parent() -> None:
