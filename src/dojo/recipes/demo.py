@@ -152,7 +152,7 @@ def _stages(config: DemoRun, console: Console) -> list[_Stage]:
 
 
 def _trained(what: tuple[OnPolicyRun, bool, bool]) -> Outcome:
-    """The policy learns, in a process of its own: after videos were made and stored, a step took 1.35 times as long."""
+    """The policy learns, in a process of its own: after videos were made and stored, a step took 1.13 times as long."""
     config, stderr, quiet = what
     return on_policy.run(config, Console(stderr=stderr, quiet=quiet))
 
