@@ -1,29 +1,25 @@
 """Ingest on a cluster whose processes are killed at random, from and to object storage, equals a serial ingest.
 
-Run as a program for as many clips of a simulated fleet as wanted: `test_ingest_cluster.py CLIPS [SEED]`.
+`benchmarks/ingest_kills.py` shows the same for as many clips of a simulated fleet as wanted.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import sys
-import tempfile
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-import psutil
 import pytest
 from pyarrow import fs
 
 from dojo.errors import ConfigError
 from dojo.recipes import engine
-from dojo.recipes.ingest import IngestConfig, IngestReport, ingest
-from dojo.recipes.receive import Gateway
+from dojo.recipes.ingest import IngestConfig, ingest
+from dojo.recipes.sources import Tree
 from dojo.recipes.workers import Died
 from dojo.store import Dataset
 
@@ -32,59 +28,24 @@ pytest.importorskip("ray", reason="needs Ray: pip install '.[cluster]'")
 HERE = Path(__file__).parent
 
 
-@contextmanager
-def killing(kills: int, chance: random.Random, every_s: float) -> Iterator[list[int]]:
-    """Kills so many working processes of the cluster, one at a time, while the block runs."""
-    killed: list[int] = []
-    over = threading.Event()
-
-    def kill() -> None:
-        while len(killed) < kills and not over.wait(chance.uniform(0.3, 1.7) * every_s):
-            at_work = [child for child in psutil.Process().children(recursive=True) if _works(child)]
-            if at_work:
-                victim = chance.choice(at_work)
-                killed.append(victim.pid)
-                victim.kill()
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        over.set()
-        thread.join()
-
-
-def _works(process: psutil.Process) -> bool:
-    try:
-        return "ray::_served" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-
-
-def contents(uri: str) -> tuple[object, ...]:
-    """Everything that must be equal; fails where something is damaged."""
-    dataset = Dataset.open(uri)
-    assert dataset.verify() == []
-    refused = sorted((item.gate, item.figures) for item in dataset.rejections())
-    return dataset.content_hash(), dataset.drive_ids(), sorted(dataset.known_files()), refused
+@pytest.fixture(scope="module")
+def kills() -> ModuleType:
+    """The benchmark, which kills, compares contents, and has an object store."""
+    spec = importlib.util.spec_from_file_location("ingest_kills", HERE.parents[1] / "benchmarks" / "ingest_kills.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["ingest_kills"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
+def bucket(kills: ModuleType) -> Iterator[str]:
     """A bucket in an S3 service on this machine, for every library that asks the environment."""
-    moto = pytest.importorskip("moto.server", reason="needs a local S3 service: pip install '.[dev]'")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    urllib.request.urlopen(urllib.request.Request(f"{address}/bucket", method="PUT")).close()
-    settings = dict.fromkeys(("AWS_ENDPOINT", "AWS_ENDPOINT_URL"), address)
-    settings |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (settings | {"AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}).items():
-            patch.setenv(name, value)
-        yield "s3://bucket"
-    server.stop()
+    pytest.importorskip("moto.server", reason="needs a local S3 service: pip install '.[dev]'")
+    with kills.object_store() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")
@@ -120,26 +81,47 @@ def serial(cluster: ModuleType, stick: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.slow
 def test_a_cluster_whose_processes_are_killed_stores_what_a_serial_ingest_stores(
-    cluster: ModuleType, stick: Path, serial: str, tmp_path: Path
+    kills: ModuleType, cluster: ModuleType, stick: Path, serial: str, tmp_path: Path
 ) -> None:
     config = IngestConfig(stick, str(tmp_path / "data"), cluster="local")
-    with killing(2, random.Random(0), 0.4) as killed:
+    with kills.killing(2, random.Random(0), 0.4) as killed:
         ingest(config, gateway=cluster.GATEWAY)
     assert killed, "nothing was killed, so nothing was shown"
-    assert contents(str(tmp_path / "data")) == contents(serial)
+    found = kills.contents(str(tmp_path / "data"))
+    assert found == kills.contents(serial)
+    assert (found["damaged"], len(found["refused"]), found["rows"]["intake"]) == ([], 2, 8)
     again = ingest(config, gateway=cluster.GATEWAY)
     assert (again.found, again.drives) == (0, 0)
 
 
 @pytest.mark.slow
-def test_the_same_from_and_to_object_storage(cluster: ModuleType, stick: Path, serial: str, bucket: str) -> None:
+def test_the_same_from_and_to_object_storage(
+    kills: ModuleType, cluster: ModuleType, stick: Path, serial: str, bucket: str
+) -> None:
     fs.copy_files(str(stick), f"{bucket}/fleet")
-    with killing(1, random.Random(1), 1.0):
+    with kills.killing(1, random.Random(1), 1.0):
         ingest(IngestConfig(f"{bucket}/fleet", f"{bucket}/data", cluster="local"), gateway=cluster.GATEWAY)
-    assert contents(f"{bucket}/data") == contents(serial)
+    assert kills.contents(f"{bucket}/data") == kills.contents(serial)
     named = [path for drive in Dataset.open(f"{bucket}/data").drives() for path, *_ in drive.provenance.files]
     assert named
     assert all(path.startswith(f"{bucket}/fleet/car-") for path in named)
+
+
+def test_a_recording_in_object_storage_is_received_without_listing_the_fleet_again(
+    cluster: ModuleType, stick: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs.copy_files(str(stick), f"{bucket}/listed")
+    listed = 0
+    real = Tree._listing
+
+    def counted(self: Tree) -> dict[str, int]:
+        nonlocal listed
+        listed += 1
+        return real(self)
+
+    monkeypatch.setattr(Tree, "_listing", counted)
+    report = ingest(IngestConfig(f"{bucket}/listed", f"{bucket}/once", processes=1), gateway=cluster.GATEWAY)
+    assert (report.found, listed) == (8, 1)
 
 
 # -- tasks on a cluster --------------------------------------------------------------------------------------------
@@ -190,42 +172,3 @@ def test_without_ray_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         engine.connected("local"),
     ):
         pass
-
-
-# -- as a program --------------------------------------------------------------------------------------------------
-
-
-def simulated(clips: int, seed: int) -> str:
-    """A line on the ingest of so many short drives of a simulated fleet, killed at random, against a serial one."""
-    from dojo.fleet.limits import Limits
-    from dojo.recipes.receive import fleet
-    from dojo.world.fleet import FleetConfig, simulate_fleet
-
-    gateway: Gateway = fleet(Limits())
-    with tempfile.TemporaryDirectory() as folder:
-        stick, work = Path(folder) / "fleet", Path(folder)
-        drives = max(1, clips // 25)
-        config = FleetConfig(
-            vehicles=-(-clips // drives), regions=8, drives_per_vehicle=drives, seconds_per_drive=4.0, fps=5.0
-        )
-        simulate_fleet(config, stick)
-
-        def timed(dataset: str, **options: str | int) -> tuple[IngestReport, float]:
-            begun = time.monotonic()
-            report = ingest(IngestConfig(stick, str(work / dataset), **options), gateway=gateway)  # type: ignore[arg-type]
-            return report, time.monotonic() - begun
-
-        serial, serial_s = timed("serial", processes=1)
-        every_s = 4 * serial_s / clips
-        with engine.connected("local"), killing(clips // 10, random.Random(seed), every_s) as killed:
-            report, cluster_s = timed("cluster", cluster="local")
-        assert contents(str(work / "cluster")) == contents(str(work / "serial"))
-        assert report.drives == serial.drives > clips // 2
-        return (
-            f"{report.found} recordings, {report.drives} drives of {serial.drives}; {len(killed)} processes killed; "
-            f"equal to serial; {serial_s:.0f} s serial, {cluster_s:.0f} s on the cluster"
-        )
-
-
-if __name__ == "__main__":
-    print(simulated(int(sys.argv[1]), int((sys.argv[2:] or ["0"])[0])))

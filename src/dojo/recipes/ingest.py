@@ -13,8 +13,6 @@ recordings lie (`sources.py`), processes (`workers.py`, `engine.py`), how the da
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -33,6 +31,7 @@ from dojo.recipes import engine, workers
 from dojo.recipes.ingest_report import IngestReport, as_json, by_place, render
 from dojo.recipes.receive import Carrier, Gateway, Received, Receiver, fleet
 from dojo.recipes.run import Outcome, record, write_record
+from dojo.recipes.scratch import scratch
 from dojo.recipes.sources import Found, source_of
 from dojo.recipes.workers import Died, interruptible
 from dojo.records import Rejection
@@ -41,8 +40,6 @@ from dojo.store.lock import local_folder
 from dojo.store.tombstones import Tombstones
 
 __all__ = ["CONFIG", "CONFIGS", "IngestConfig", "IngestReport", "as_json", "ingest", "render", "run"]
-
-_SPOOL_PREFIX = "dojo-ingest-"
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def ingest(config: IngestConfig, console: Console | None = None, gateway: Gatewa
     if config.retry_refused:
         dataset.forget_refused()
     before = dataset.summary()
-    with _spool_folder(config.spool) as spool, interruptible() as stopped, _work(config, stopped) as work:
+    with scratch("ingest", config.spool) as spool, interruptible() as stopped, _work(config, stopped) as work:
         waiting = source.find(gateway, dataset.known_files(), work)
         tally = _Tally()
         recordings = list(_admitted(config, dataset, waiting, tally))
@@ -243,32 +240,6 @@ def _processes(config: IngestConfig, tasks: Sequence[object]) -> int:
         return 1
     # Two even for a single recording: with one, the work would be done in this process, which must survive a crash.
     return max(2, min(config.processes or len(os.sched_getaffinity(0)), len(tasks)))
-
-
-@contextmanager
-def _spool_folder(chosen: Path | None) -> Iterator[Path]:
-    """A folder of this run's own; those of runs that were killed are removed."""
-    parent = Path(tempfile.gettempdir()) if chosen is None else chosen
-    parent.mkdir(parents=True, exist_ok=True)
-    for old in parent.glob(f"{_SPOOL_PREFIX}*"):
-        owner = old.name.removeprefix(_SPOOL_PREFIX).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_SPOOL_PREFIX}{os.getpid()}-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager

@@ -9,7 +9,6 @@ Not here: finding recordings and judging them (`fleet/`), storing what comes out
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +24,7 @@ from dojo.fleet import gateway
 from dojo.fleet.limits import Limits
 from dojo.fleet.readers.reader import Reading, Recording
 from dojo.geometry import MODEL_VIEW, Resampler
+from dojo.recipes.scratch import scratch
 from dojo.records import CameraStream, Drive, Frame, Rejection, VideoChunk
 from dojo.store import encode_chunks
 
@@ -191,8 +191,8 @@ class Carrier:
 
     def __call__(self, found: object) -> Received:
         """What came of the recording, with all of its video at hand."""
-        with tempfile.TemporaryDirectory(prefix="dojo-spool-") as folder:
-            here = replace(self.receive, receiver=replace(self.receive.receiver, spool=Path(folder)))
+        with scratch("spool") as folder:
+            here = replace(self.receive, receiver=replace(self.receive.receiver, spool=folder))
             received: Received = here(found)
             return replace(
                 received, video={key: Carried(tuple(video.chunks())) for key, video in received.video.items()}

@@ -2,16 +2,17 @@
 
 In: an address. Out: recordings that wait, and what receives one of them in whatever process.
 Idea: a reader knows only files. So a recording in object storage is found, and later received, in a scratch folder that
-mirrors the few objects it needs, and is known afterwards by its address there. What lies below one name under the
-address (one vehicle's stick, usually) is looked through as one task; each recording found is then one of its own.
-Small files that lie beside or above a recording (the vehicle's description, intrinsics) come with it.
+mirrors the few objects it needs, and is known afterwards by its address there. The address is listed once; what lies
+below one name under it (one vehicle's stick, usually) is looked through as one task, and each recording found is then
+one of its own, which knows the objects that it needs: to list a fleet again for each of them would take as long as the
+square of the fleet. Small files that lie beside or above a recording (the vehicle's description, intrinsics) come with
+it.
 Not here: what a recording is (`fleet/`), processes and clusters (`workers.py`, `engine.py`).
 """
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from pyarrow import fs
 from dojo.errors import ConfigError, StoreError
 from dojo.fleet.readers.reader import Recording
 from dojo.recipes.receive import Gateway, Received, Receiver
+from dojo.recipes.scratch import scratch
 from dojo.recipes.workers import Died
 from dojo.records import Drive, Rejection
 from dojo.store.dataset import Files
@@ -39,11 +41,13 @@ class Found:
     Args:
         files: as the dataset will name them.
         recording: as its reader knows it; where it lies in object storage, as if `/` were the scratch folder.
+        objects: in object storage, those that receiving it takes, named below the address.
     """
 
     label: str
     files: Files
     recording: Recording
+    objects: tuple[str, ...] = ()
 
 
 Work = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[tuple[Any, Any]]]
@@ -88,44 +92,48 @@ class Tree:
 
     def find(self, gateway: Gateway, known: set[str], work: Work) -> list[Found]:
         """Recordings without the files that are known; looked for by `work`, which reads every object once."""
-        names = sorted(self._listing())
-        if not names:
-            raise ConfigError(f"ingest: expected recordings at {self.uri}, found nothing there; check the address")
-        branches = sorted({name.partition("/")[0] if "/" in name else "" for name in names})
         found: dict[tuple[str, ...], Found] = {}
-        for branch, some in work(Finder(gateway, self, frozenset(known)), branches):
+        for branch, some in work(Finder(gateway, self, frozenset(known)), self._branches()):
             if isinstance(some, Died):
                 raise StoreError(
-                    f"{self.uri}: expected to look through {branch or 'its own files'}, every process that tried "
+                    f"{self.uri}: expected to look through {branch.name or 'its own files'}, every process that tried "
                     "ended; use fewer processes"
                 )
             found |= {tuple(sorted(sha256 for _, sha256, _ in item.files)): item for item in some}
         return sorted(found.values(), key=lambda item: item.files)
 
+    def _branches(self) -> list[Branch]:
+        """Everything below the address, by the first part of its name; what lies at the address itself is the last."""
+        by_name: dict[str, list[tuple[str, int]]] = {}
+        for name, size in sorted(self._listing().items()):
+            by_name.setdefault(name.partition("/")[0] if "/" in name else "", []).append((name, size))
+        if not by_name:
+            raise ConfigError(f"ingest: expected recordings at {self.uri}, found nothing there; check the address")
+        above = by_name.pop("", [])
+        small = [(name, size) for name, size in above if size <= _COMPANION_BYTES]
+        branches = [Branch(name, (*small, *objects)) for name, objects in by_name.items()]
+        return [*branches, Branch("", tuple(above))] if above else branches
+
     def received(self, receiver: Receiver) -> Callable[[Found], Received]:
         """What receives one of them."""
         return FromTree(receiver, self)
 
-    def address(self, path: Path, scratch: Path) -> str:
-        """Where the object lies of which this is a copy."""
-        return f"{self.uri.partition('://')[0]}://{path.relative_to(scratch).as_posix()}"
+    def address(self, path: Path, folder: Path) -> str:
+        """Where the object lies of which this, below a scratch folder, is a copy."""
+        return f"{self.uri.partition('://')[0]}://{path.relative_to(folder).as_posix()}"
 
     @contextmanager
-    def copy(self, wanted: Callable[[str, int], bool]) -> Iterator[tuple[Path, Path]]:
-        """A scratch folder, and in it the folder that mirrors the address, with the objects wanted by name and size."""
+    def copy(self, objects: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+        """A scratch folder, and in it the folder that mirrors the address, with these objects."""
         system, root = self._system()
-        scratch = Path(tempfile.mkdtemp(prefix="dojo-objects-")).resolve()
-        try:
-            (scratch / root).mkdir(parents=True)
-            for name, size in self._listing().items():
-                if wanted(name, size):
-                    target = scratch / root / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with system.open_input_stream(f"{root}/{name}") as source, target.open("wb") as file:
-                        shutil.copyfileobj(source, file, 1 << 20)
-            yield scratch, scratch / root
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with scratch("objects") as folder:
+            (folder / root).mkdir(parents=True)
+            for name in objects:
+                target = folder / root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with system.open_input_stream(f"{root}/{name}") as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+            yield folder, folder / root
 
     def _listing(self) -> dict[str, int]:
         """Size of each object by its name below the address."""
@@ -142,6 +150,18 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """What lies below one name under an address, with the small files at the address itself; no name for those alone.
+
+    Args:
+        objects: name below the address, and size in bytes, of each.
+    """
+
+    name: str
+    objects: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Finder:
     """Finds the recordings of one branch of a tree, in whatever process."""
 
@@ -149,18 +169,18 @@ class Finder:
     tree: Tree
     known: frozenset[str]
 
-    def __call__(self, branch: str) -> list[Found]:
+    def __call__(self, branch: Branch) -> list[Found]:
         """Those below one name, or those that lie directly at the address."""
+        with self.tree.copy(name for name, _ in branch.objects) as (folder, root):
+            return [self._found(branch, recording, folder, root) for recording in self.gateway.find(root, self.known)]
 
-        def wanted(name: str, size: int) -> bool:
-            first, slash, _ = name.partition("/")
-            return first == branch if slash else branch == "" or size <= _COMPANION_BYTES
-
-        with self.tree.copy(wanted) as (scratch, folder):
-            return [
-                _found(_moved(recording, scratch, Path("/")), lambda path: self.tree.address(path, Path("/")))
-                for recording in self.gateway.find(folder, self.known)
-            ]
+    def _found(self, branch: Branch, recording: Recording, folder: Path, root: Path) -> Found:
+        names = {file.path.relative_to(root).as_posix() for file in recording.files}
+        comes_with = _with_companions(names)
+        return replace(
+            _found(_moved(recording, folder, Path("/")), lambda path: self.tree.address(path, Path("/"))),
+            objects=tuple(name for name, size in branch.objects if comes_with(name, size)),
+        )
 
 
 @dataclass(frozen=True)
@@ -172,13 +192,11 @@ class FromTree:
 
     def __call__(self, found: Found) -> Received:
         """What came of it; paths in it are addresses."""
-        _, root = file_system(self.tree.uri)
-        names = {file.path.relative_to(Path("/") / root).as_posix() for file in found.recording.files}
-        with self.tree.copy(_with_companions(names)) as (scratch, _):
-            received = self.receiver(_moved(found.recording, Path("/"), scratch))
+        with self.tree.copy(found.objects) as (folder, _):
+            received = self.receiver(_moved(found.recording, Path("/"), folder))
 
             def said(text: str) -> str:
-                return text.replace(f"{scratch}/", f"{self.tree.uri.partition('://')[0]}://")
+                return text.replace(f"{folder}/", f"{self.tree.uri.partition('://')[0]}://")
 
             return replace(
                 received,
