@@ -47,7 +47,7 @@ def test_nothing_is_left_and_the_certificate_says_so(
     assert [(item["run"], item["saw"]) for item in certificate["models"]] == [(str(model), "yes")]
     assert len(certificate["models"][0]["sha256"]) == 64
     assert certificate["documents_that_name_it"] == [str(tmp_path / "runs" / "report.html")]
-    assert outcome.facts["models"] == [str(model)]
+    assert (outcome.facts["models_that_saw_it"], outcome.facts["models_that_may_have"]) == ([str(model)], [])
     words = [drive.drive_id.encode() for drive in drives] + [wish.vehicle.encode()]
     assert search(wish.dataset, words).hits == ()
     assert not (tmp_path / "erased" / "pending.json").exists()
@@ -79,6 +79,23 @@ def test_an_interrupted_erasure_goes_on_and_still_knows_what_it_removed(
     certificate = json.loads((tmp_path / "erased" / "certificate.json").read_text())
     assert len(certificate["removed"]["drives"]) == 2
     assert certificate["removed"]["chunks"]
+
+
+def test_what_came_in_after_an_erasure_was_interrupted_early_is_erased_too(
+    wish: EraseRun, quiet: Console, tmp_path: Path, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fake_fleet
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "erase", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(wish, quiet)
+    fake_fleet.write(tmp_path / "new", "late", frames=50, vehicle=int(wish.vehicle.removeprefix("car-")))
+    assert ingest(IngestConfig(tmp_path / "new", wish.dataset, processes=1), gateway=gateway).drives == 1
+    assert run(wish, quiet).facts["removed"]["drives"] == 3
 
 
 def test_what_is_found_after_all_is_a_failure_and_no_certificate(

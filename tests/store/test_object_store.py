@@ -13,6 +13,9 @@ import pytest
 
 from dojo.errors import StoreError
 from dojo.store import Dataset
+from dojo.store.embeddings import Embeddings
+from dojo.store.erase import erase, rows_left, traces_of
+from dojo.store.search import search
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +62,34 @@ def test_drives_frames_clips_and_versions_live_in_a_bucket_too(
 def test_an_empty_place_in_a_bucket_is_named(bucket: dict[str, str]) -> None:
     with pytest.raises(StoreError, match=r"s3://bucket/nothing/intake\.lance: expected a dataset, found none"):
         Dataset.open("s3://bucket/nothing", storage_options=bucket)
+
+
+def test_a_vehicle_is_erased_from_a_bucket_too(bucket: dict[str, str], small: SimpleNamespace) -> None:
+    uri = "s3://bucket/erasing/data"
+    dataset = Dataset.create(uri, bucket)
+    drives = [small.drive(name) for name in "ab"]
+    for number, drive in enumerate(drives):
+        dataset.add(drive, small.chunks(drive, first_number=7 * number))
+    for cut in range(2):
+        dataset.put_clips([small.clip(drive, f"{drive.vehicle_id}{cut}") for drive in drives], {"cut": cut})
+    clips = dataset.clips()
+    vectors = np.random.default_rng(0).normal(size=(len(clips), 16)).astype(np.float32)
+    parts = [([clip.clip_id for clip in clips], [clip.vehicle_id for clip in clips], vectors)]
+    Embeddings.put(dataset, parts, 16, "model")
+    early = dataset.version
+
+    traces = traces_of(dataset, drives[0].vehicle_id)
+    patterns = {word.encode() for word in traces.words()} | {bytes.fromhex(probe) for probe in traces.probes}
+    vector = vectors[0].astype(np.float16).tobytes()
+    assert {hit.pattern for hit in search(uri, {*patterns, vector}, bucket).hits} >= {
+        vector,
+        *map(bytes.fromhex, traces.probes),
+    }
+    erase(dataset, traces, "e1")
+    assert search(uri, {*patterns, vector}, bucket).hits == ()
+    assert rows_left(dataset, traces) == 0
+    again = Dataset.open(uri, storage_options=bucket)
+    assert again.verify() == []
+    assert [drive.drive_id for drive in again.drives()] == [drives[1].drive_id]
+    with pytest.raises(StoreError, match="has no version"):
+        Dataset.open(uri, early, bucket)

@@ -5,17 +5,15 @@ Idea: three questions are answered before anything is removed, because they cann
 vehicle, which training runs had it among their clips, which reports name it. They are written down first; an erasure
 that was interrupted goes on from there when the same command is given again. Then all is removed, and the proof is
 looked for: no row, no byte in any file, no clip in the plan of an epoch.
-Not here: the removal (`store/erase.py`), the search (`store/search.py`).
+Not here: who has seen it (`seen_by.py`), the removal (`store/erase.py`), the search (`store/search.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,14 @@ from typing import Any
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from dojo.errors import CheckpointError, ConfigError, StoreError
+from dojo.errors import ConfigError, StoreError
 from dojo.load.order import Order
-from dojo.recipes.run import Outcome, RunRecord, read_record, write_whole
-from dojo.recipes.train import load_policy
+from dojo.recipes.run import Outcome, write_whole
+from dojo.recipes.seen_by import Model, documents_of, models_of
 from dojo.store.dataset import Dataset
-from dojo.store.erase import Traces, erase, explained, rows_left, traces_of
-from dojo.store.lock import local_folder
-from dojo.store.query import LIGHT, condition, count_clips, light_clips
+from dojo.store.erase import Traces, erase, explained, joined, rows_left, traces_of
+from dojo.store.query import LIGHT, condition, light_clips
 from dojo.store.search import Searched, search
-from dojo.store.table import quoted
 
 _SHORTEST_NAME = 4
 """Assumed: a name of fewer letters stands in any file by chance, so that finding it says nothing."""
@@ -61,24 +57,6 @@ class EraseRun:
 
 CONFIG = EraseRun
 CONFIGS = {"erase": EraseRun}
-
-
-@dataclass(frozen=True)
-class Model:
-    """A training run on the dataset, and whether the vehicle was among its clips.
-
-    Args:
-        saw: yes, no, or unknown where the version of the dataset that it was trained on is no longer there.
-        clips: how many of the vehicle's clips could be drawn.
-        sha256, step: of its newest checkpoint; empty where there is none.
-    """
-
-    run: str
-    saw: str
-    clips: int
-    dataset_version: str
-    sha256: str
-    step: int
 
 
 @dataclass(frozen=True)
@@ -112,84 +90,49 @@ def run(config: EraseRun, console: Console) -> Outcome:
         )
     write_whole(folder / "certificate.json", json.dumps(certificate, indent=1) + "\n")
     (folder / "pending.json").unlink()
-    saw = [model.run for model in pending.models if model.saw != "no"]
-    facts = {
-        "certificate": str(folder / "certificate.json"),
+    facts = _facts(folder / "certificate.json", pending, certificate)
+    return Outcome.listing(f"erased {config.vehicle}", facts | {"seconds": round(time.monotonic() - started, 1)})
+
+
+def _facts(path: Path, pending: Pending, certificate: dict[str, Any]) -> dict[str, Any]:
+    """What to tell at once; the rest is in the certificate."""
+    verified = certificate["verified"]
+    return {
+        "certificate": str(path),
         "removed": {name: len(certificate["removed"][name]) for name in ("recordings", "drives", "clips", "chunks")},
         "megabytes_removed": sum(size for _, size in pending.traces.chunks) / 1e6,
-        "searched": f"{found.files} files, {found.size_bytes / 1e6:.1f} MB, {len(_patterns(pending.traces))} patterns",
-        "models_that_saw_it": len(saw),
-        "seconds": round(time.monotonic() - started, 1),
+        "searched": f"{verified['files_searched']} files, {verified['bytes_searched'] / 1e6:.1f} MB, "
+        f"{verified['patterns']} patterns, nothing found",
+        "models_that_saw_it": [model.run for model in pending.models if model.saw == "yes"],
+        "models_that_may_have": [model.run for model in pending.models if model.saw == "unknown"],
+        "documents_that_name_it": len(pending.documents),
     }
-    return Outcome.listing(f"erased {config.vehicle}", facts | {"models": saw})
 
 
 def _pending(config: EraseRun, dataset: Dataset, path: Path) -> Pending:
     """What was written down before, or is now."""
     if path.exists():
-        return TypeAdapter(Pending).validate_json(path.read_text(encoding="utf-8"))
+        earlier = TypeAdapter(Pending).validate_json(path.read_text(encoding="utf-8"))
+        return replace(earlier, traces=_with_what_came_since(dataset, earlier.traces))
     traces = traces_of(dataset, config.vehicle)
     erasure_id = hashlib.sha256(f"{config.dataset}\0{time.time_ns()}".encode()).hexdigest()[:16]
-    models = tuple(_models(config, traces))
-    pending = Pending(erasure_id, _now(), traces, models, tuple(_documents(config, traces)))
+    models = tuple(models_of(config.runs, config.dataset, traces))
+    pending = Pending(erasure_id, _now(), traces, models, tuple(documents_of(config.runs, traces)))
     write_whole(path, TypeAdapter(Pending).dump_json(pending).decode())
     return pending
+
+
+def _with_what_came_since(dataset: Dataset, traces: Traces) -> Traces:
+    """An interrupted erasure may not have got as far as keeping new recordings of the vehicle out."""
+    try:
+        return joined(traces, traces_of(dataset, traces.vehicle_id))
+    except StoreError:
+        return traces
 
 
 def _folder_name(config: EraseRun) -> str:
     """A name that is the same for the same command, and does not tell whose it is."""
     return hashlib.sha256(f"{config.dataset}\0{config.vehicle}".encode()).hexdigest()[:16]
-
-
-def _models(config: EraseRun, traces: Traces) -> Iterator[Model]:
-    """The training runs that used this dataset."""
-    for path, earlier in _records(config.runs):
-        addresses = [str(earlier.config.get("dataset", "")), *map(str, earlier.config.get("rounds") or ())]
-        versions = earlier.dataset_version.split("+")
-        for address, version in zip(addresses, versions, strict=False):
-            if earlier.verb == "train" and _same_place(address, config.dataset):
-                yield _model(path.parent, config.dataset, version, traces)
-
-
-def _model(folder: Path, dataset: str, version: str, traces: Traces) -> Model:
-    try:
-        newest = load_policy(folder)
-        sha256, step = newest.sha256, newest.step
-    except (CheckpointError, ConfigError):
-        sha256, step = "", 0
-    mine = " OR ".join(f"vehicle_id = {quoted(name)}" for name in (traces.vehicle_id, *traces.other_vehicles))
-    try:
-        clips = count_clips(Dataset.open(dataset, version), condition(split="train", where=f"({mine}) AND weight > 0"))
-    except StoreError:
-        return Model(str(folder), "unknown", 0, version, sha256, step)
-    return Model(str(folder), "yes" if clips else "no", clips, version, sha256, step)
-
-
-def _records(folders: Sequence[Path]) -> Iterator[tuple[Path, RunRecord]]:
-    for folder in folders:
-        for path in sorted(folder.rglob("run.json")):
-            try:
-                yield path, read_record(path)
-            except ConfigError:
-                continue  # not one of ours, whatever its name
-
-
-def _same_place(one: str, other: str) -> bool:
-    here, there = local_folder(one), local_folder(other)
-    if here is None or there is None:
-        return one.rstrip("/") == other.rstrip("/")
-    return here.resolve() == there.resolve()
-
-
-def _documents(config: EraseRun, traces: Traces) -> Iterator[str]:
-    """Reports and tables that name the vehicle or one of its drives: they may show its pictures."""
-    names = sorted({traces.vehicle_id, *traces.drive_ids}, key=len)
-    pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])")
-    for path in sorted(path for folder in config.runs for path in folder.rglob("*")):
-        if path.suffix not in {".html", ".json"} or path.name == "certificate.json" or not path.is_file():
-            continue
-        if pattern.search(path.read_text(encoding="utf-8", errors="ignore")):
-            yield str(path)
 
 
 def _patterns(traces: Traces) -> set[bytes]:
@@ -202,9 +145,10 @@ def _certificate(pending: Pending, dataset: Dataset, found: Searched) -> dict[st
     left = light_clips(dataset, condition(split="train"), LIGHT)
     gone = set(traces.clip_ids)
     drawn = 0
-    if left.num_rows:
+    weights = left["weight"].to_pylist()
+    if sum(weights) > 0:
         ids = left["clip_id"].to_pylist()
-        plan = Order(ids, left["weight"].to_pylist(), 0, dataset.content_hash()).epoch(0)
+        plan = Order(ids, weights, 0, dataset.content_hash()).epoch(0)
         drawn = sum(ids[index] in gone for index in plan)
     belongs = explained(dataset, traces, found.hits)
     strange = [hit for hit in found.hits if hit not in belongs]
@@ -238,7 +182,8 @@ def _certificate(pending: Pending, dataset: Dataset, found: Searched) -> dict[st
         "documents_that_name_it": list(pending.documents),
         "not_covered": [
             "the files that were ingested; copies and backups of the dataset; what a disk keeps of files that were "
-            "removed, and an object store of versions of objects",
+            "removed, and an object store of versions of objects; scratch folders of processes that were killed on "
+            "other machines, until the next ingest there",
             "what the models above have learned: train them anew without it",
             "the documents above: remove them, or make them anew",
         ],

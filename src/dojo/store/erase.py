@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -90,6 +90,16 @@ def traces_of(dataset: Dataset, vehicle_id: str) -> Traces:
         other_vehicles=tuple(sorted({row["vehicle_id"] for row in others} - {vehicle_id})),
         versions=tuple(version for version, _ in dataset.history()),
     )
+
+
+def joined(one: Traces, other: Traces) -> Traces:
+    """What was found of a vehicle at two moments."""
+    both: dict[str, Any] = {
+        name: tuple(sorted({*getattr(one, name), *getattr(other, name)}))
+        for name in (field.name for field in fields(Traces))
+        if name not in ("vehicle_id", "versions")
+    }
+    return replace(one, **both, versions=tuple(dict.fromkeys((*one.versions, *other.versions))))
 
 
 def erase(dataset: Dataset, traces: Traces, erasure_id: str, told: Callable[[str], None] = lambda _step: None) -> None:

@@ -54,11 +54,6 @@ def light_clips(dataset: Dataset, where: str | None = None, columns: Sequence[st
     return _clips(dataset).read(columns, where)
 
 
-def count_clips(dataset: Dataset, where: str | None = None) -> int:
-    """How many clips meet a condition."""
-    return int(_clips(dataset).read(["clip_id"], where).num_rows)
-
-
 def sql(dataset: Dataset, text: str) -> pa.Table:
     """What a query over the tables `clips` and `drives` answers; only their light columns are there.
 
