@@ -24,6 +24,7 @@ def study(master: Path, tmp_path: Path) -> ScaleRun:
         tmp_path / "scale",
         doublings=1,
         seeds=2,
+        suites=(),
         plateau=Plateau(first_steps=1, runs_at_most=1),
         cache_gb=0.1,
         intervals=EvaluateConfig(resamples=1000),
@@ -99,5 +100,7 @@ def test_a_folder_of_another_study_is_refused(study: ScaleRun, quiet: Console, t
 
 
 def test_wrong_wishes_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"models must be some of .*; doublings must be .*; error must be a metric"):
-        ScaleRun(models=("huge",), doublings=0, error="hit_50m")
+    with pytest.raises(
+        ConfigError, match=r"models must be some of .*; doublings must be .*; error must be a metric.*; suites must be"
+    ):
+        ScaleRun(models=("huge",), doublings=0, error="hit_50m", suites=("parking",))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dojo.recipes.scale_findings import Point, findings
+from dojo.evaluate.intervals import wilson
+from dojo.recipes.scale_findings import Point, _difference, findings
 from dojo.recipes.scale_page import page_of
 
 ERROR = "lateral_error_3s_m"
@@ -21,6 +22,7 @@ def points(
     noise: float = 0.03,
     doublings: int = 8,
     suites: bool = False,
+    steady: bool = False,
     flat: bool = True,
     model: str = "tiny",
 ) -> list[Point]:
@@ -47,7 +49,7 @@ def points(
                     figures={ERROR: told},
                     by_tag={"curve": told | {"value": 2 * value}},
                     baselines={"constant_velocity": 1.5},
-                    closed_loop={"lane_centring": [max(0, 20 - 3 * size), 24]} if suites else None,
+                    closed_loop={"lane_centring": [20 if steady else max(0, 20 - 3 * size), 24]} if suites else None,
                 )
             )
     return made
@@ -107,11 +109,31 @@ def test_too_few_sizes_are_refused_in_words() -> None:
     assert page_of(report | {"provenance": {}})
 
 
+def test_failures_are_set_beside_errors_and_what_they_cannot_say_is_not_said() -> None:
+    text = said(suites=True)
+    assert "driving, lane centring: 60 of 72 cases failed at the smallest size, 0 of 72 at the largest" in text
+    assert "more data helps there too" in text
+    assert "whether more data helps there, the data cannot say" in said(suites=True, doublings=4, steady=True)
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:873, table II, method 10: 56 of 70 against 48 of 80.
+    one, other = ({"share": f / n, "interval": wilson(f, n)} for f, n in ((56, 70), (48, 80)))
+    assert _difference(one, other) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_two_decades_are_set_beside_published_exponents_and_less_are_not() -> None:
+    assert "not told apart from the published 0.396 to 0.417" in said(exponent=0.4, floor=0.3, noise=0.01)
+    assert "above the published" in said(exponent=1.2, floor=0.3, noise=0.005)
+    assert "the published 0.396 to 0.417" not in said(doublings=5, floor=0.3, noise=0.01)
+
+
 @pytest.mark.parametrize("suites", [False, True])
 def test_the_page_holds_every_part_and_needs_no_network(suites: bool) -> None:
     made = points(suites=suites) + points(exponent=0.2, suites=suites, model="small")
     page = page_of(findings(made, ERROR, ()) | {"provenance": {"commit": "abc"}})
-    assert ("Closed-loop failures by hours of data" in page) == suites
+    assert ("cases failed, %" in page) == suites
+    assert ("nothing was driven" in page) != suites
     assert all(part in page for part in ("Error by hours of data", "By manoeuvre", "2504.04338", "small", "no amount"))
     assert "http://" not in page.replace("http://www.w3.org", "")
 

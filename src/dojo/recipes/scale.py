@@ -28,6 +28,7 @@ from dojo.errors import ConfigError
 from dojo.evaluate.metrics import METRICS
 from dojo.evaluate.open_loop import EvaluateConfig
 from dojo.evaluate.samples import samples_of
+from dojo.evaluate.suites import SUITES
 from dojo.load.loader import in_order
 from dojo.load.source import FrameSource, cameras_of
 from dojo.recipes import evaluate, rollout, train
@@ -75,7 +76,8 @@ class ScaleRun:
         seeds: runs at each size.
         error: the metric of the report that the laws are about.
         targets: errors for which the hours are asked; halves and quarters of the smallest reached if not given.
-        suites: of `dojo rollout`, driven at each point and drawn beside the errors; none if not given.
+        suites: of `dojo rollout`, driven at each point and drawn beside the errors, for errors may fall while failures
+            do not. `cases`: of each suite at most so many; 0: all.
         device, threads: as for `dojo train`; everything else comes from the recipes of the models.
         cache_gb: room for decoded training frames, shared by all runs.
     """
@@ -87,7 +89,8 @@ class ScaleRun:
     seeds: int = 3
     error: str = "lateral_error_3s_m"
     targets: tuple[float, ...] = ()
-    suites: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ("lane_centring", "lane_change", "leader", "cut_in")
+    cases: int = 12
     device: str = "auto"
     threads: int = 1
     cache_gb: float = 4.0
@@ -103,6 +106,10 @@ class ScaleRun:
             problems.append(f"doublings must be at least 1 and seeds at least 2, got {self.doublings} and {self.seeds}")
         if self.error not in {metric.name for metric in METRICS if metric.better == "lower"}:
             problems.append(f"error must be a metric of which less is better, got {self.error!r}")
+        if unknown_suites := [name for name in self.suites if name not in SUITES]:
+            problems.append(f"suites must be some of {', '.join(SUITES)}, got {unknown_suites}")
+        if self.cases < 0:
+            problems.append(f"cases must not be negative, got {self.cases}; 0 takes all")
         if any(target <= 0 for target in self.targets):
             problems.append(f"targets must be positive, got {self.targets}")
         if problems:
@@ -287,12 +294,15 @@ class _Bench:
             return None
         path = folder / "rollout" / "closed_loop.json"
         if not path.exists():
-            rollout.run(rollout.RolloutRun(run=folder, suites=self.config.suites, films=0), self.console)
+            rollout.run(self._rollout(folder), self.console)
         told = json.loads(path.read_text(encoding="utf-8"))["closed_loop"]
         return {
             suite: [told[suite]["cases"] - told[suite]["completed"], told[suite]["cases"]]
             for suite in self.config.suites
         }
+
+    def _rollout(self, folder: Path) -> rollout.RolloutRun:
+        return rollout.RolloutRun(run=folder, suites=self.config.suites, cases=self.config.cases, films=0)
 
     def _hours(self, clips: Sequence[Clip]) -> float:
         """Of video in the drives that the clips come from."""
@@ -312,7 +322,8 @@ def _claim(config: ScaleRun, dataset_version: str) -> None:
     path = config.out / "run.json"
     if path.exists():
         earlier = read_record(path)
-        free = {"targets", "doublings", "seeds", "models"}  # more points of the same kind may be added
+        # More points of the same kind may be added, and room for frames changes none.
+        free = {"targets", "doublings", "seeds", "models", "cache_gb"}
         before, now = ({k: v for k, v in some.config.items() if k not in free} for some in (earlier, wanted))
         if before != now or earlier.dataset_version.partition("@")[0] != dataset_version.partition("@")[0]:
             raise ConfigError(

@@ -9,7 +9,7 @@ Not here: the findings (`scale_findings.py`), how pages are made (`evaluate/mark
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -29,8 +29,8 @@ def page_of(report: Mapping[str, Any]) -> str:
     first, *rest = report["verdict"]
     header = f"<h1>{escape(first)}</h1><ul class='verdict'>{''.join(f'<li>{escape(one)}</li>' for one in rest)}</ul>"
     header += facts(_facts(report))
-    plots = [error_by_hours(report), by_manoeuvre(report), failures_by_hours(report)]
-    parts = [f"<h2>{escape(plot.title)}</h2>{drawing(plot.svg, plot.caption)}" for plot in plots if plot is not None]
+    plots = [error_by_hours(report), by_manoeuvre(report)]
+    parts = [f"<h2>{escape(plot.title)}</h2>{drawing(plot.svg, plot.caption)}" for plot in plots]
     main = [
         *parts,
         "<h2>The laws</h2>",
@@ -107,71 +107,72 @@ def _line(axes: Axes, law: Mapping[str, Any], largest: float, colour: str, dashe
         axes.fill_between([at["hours"] for at in every], lows, highs, color=colour, alpha=0.13, linewidth=0)
 
 
-def by_manoeuvre(report: Mapping[str, Any]) -> Plot | None:
-    """The mean error of each manoeuvre by hours, with its own exponent; None where there are no tags."""
-    curves = {model: curve["by_tag"] for model, curve in report["curves"].items() if curve["by_tag"]}
-    if not curves:
-        return None
+def by_manoeuvre(report: Mapping[str, Any]) -> Plot:
+    """For each model, open-loop errors by tag, and beside them closed-loop failures by suite, over the same hours."""
+    curves = report["curves"]
+    driven = any(size["closed_loop"] for curve in curves.values() for size in curve["sizes"])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 3.8), layout="constrained")
-        axes = figure.subplots(1, len(curves), squeeze=False)[0]
-        for one, (model, tags) in zip(axes, curves.items(), strict=True):
-            for index, (tag, found) in enumerate(tags.items()):
-                c = found["exponent"]
-                label = f"{tag.replace('_', ' ')}: c {c['value']:.2f} [{c['low']:.2f}, {c['high']:.2f}]"
-                one.plot(
-                    *zip(*found["means"], strict=True),
-                    color=SERIES[index % len(SERIES)],
-                    marker=MARKERS[index % 6],
-                    linestyle=DASHES[index % 5],
-                    label=label,
-                )
-            _logarithmic(one)
-            one.set_title(model)
-            one.set(xlabel="hours of training video", ylabel=_words(report["error"]))
-            one.legend(fontsize=8, ncols=2).set_in_layout(False)
-        alt = "Error by hours of data, by manoeuvre."
-        svg = svg_of(figure, "by-tag", alt)
-    counts = [found["drives"] for tags in curves.values() for found in tags.values()]
+        figure = Figure(figsize=(9.2, 4.4 * len(curves)), layout="constrained")
+        rows = figure.subplots(len(curves), 2 if driven else 1, squeeze=False)
+        for row, (model, curve) in zip(rows, curves.items(), strict=True):
+            hours = [size["hours"] for size in curve["sizes"]]
+            _errors(row[0], curve["by_tag"], f"{model}: open loop", _words(report["error"]))
+            for axes in row:
+                axes.set_xlim(0.85 * min(hours), 1.18 * max(hours))
+            if driven:
+                _failures(row[1], curve["sizes"], f"{model}: closed loop")
+        alt = "Open-loop error and closed-loop failures by hours of data, by manoeuvre."
+        svg = svg_of(figure, "manoeuvres", alt)
+    counts = [found["drives"] for curve in curves.values() for found in curve["by_tag"].values()]
+    said = f"Tags rest on {min(counts)} to {max(counts)} drives. " if counts else ""
     caption = (
-        "Marks: geometric mean over seeds, on the validation clips that carry the tag; c: exponent of the plain law "
-        f"with its 95 % interval. Tags rest on {min(counts)} to {max(counts)} drives."
+        "Open loop: geometric mean over seeds on the validation clips that carry the tag; c: exponent of the plain law "
+        f"with its 95 % interval. {said}"
     )
-    return Plot("By manoeuvre", svg, alt, caption)
+    if driven:
+        caption += (
+            "Closed loop: share of cases that were not completed, all seeds together, with Wilson's 95 %. In published "
+            "studies failures did not fall as errors did."
+        )
+    return Plot("By manoeuvre: how well it predicts, how well it drives", svg, alt, caption)
 
 
-def failures_by_hours(report: Mapping[str, Any]) -> Plot | None:
-    """Share of closed-loop cases failed, by suite; None where nothing was driven."""
-    curves = {
-        model: curve["sizes"]
-        for model, curve in report["curves"].items()
-        if any(s["closed_loop"] for s in curve["sizes"])
-    }
-    if not curves:
-        return None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
-        axes = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
-        for one, (model, sizes) in zip(axes, curves.items(), strict=True):
-            for index, suite in enumerate(sizes[0]["closed_loop"]):
-                told = [(size["hours"], size["closed_loop"][suite]) for size in sizes if suite in size["closed_loop"]]
-                hours = [at for at, _ in told]
-                colour = SERIES[index % len(SERIES)]
-                one.vlines(hours, *(([100 * f["interval"][end] for _, f in told]) for end in (0, 1)), color=colour)
-                shares = [100 * found["share"] for _, found in told]
-                one.plot(hours, shares, color=colour, marker=MARKERS[index % 6], label=suite.replace("_", " "))
-            one.set_xscale("log")
-            one.set(xlabel="hours of training video", ylabel="cases failed, %", ylim=(-3, 103), title=model)
-            one.legend(fontsize=8).set_in_layout(False)
-        alt = "Closed-loop failures by hours of data, by suite."
-        svg = svg_of(figure, "failures", alt)
-    return Plot(
-        "Closed-loop failures by hours of data",
-        svg,
-        alt,
-        "Share of cases that were not completed, all seeds together; lines: Wilson's 95 %. In published studies "
-        "failures did not fall as errors did.",
-    )
+def _errors(axes: Axes, tags: Mapping[str, Any], title: str, words: str) -> None:
+    for index, (tag, found) in enumerate(tags.items()):
+        c = found["exponent"]
+        axes.plot(
+            *zip(*found["means"], strict=True),
+            color=SERIES[index % len(SERIES)],
+            marker=MARKERS[index % 6],
+            linestyle=DASHES[index % 5],
+            label=f"{tag.replace('_', ' ')}: c {c['value']:.2f} [{c['low']:.2f}, {c['high']:.2f}]",
+        )
+    _logarithmic(axes)
+    axes.set(xlabel="hours of training video", ylabel=words, title=title)
+    if tags:
+        axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
+
+
+def _failures(axes: Axes, sizes: Sequence[Mapping[str, Any]], title: str) -> None:
+    for index, suite in enumerate(sizes[0]["closed_loop"]):
+        told = [(size["hours"], size["closed_loop"][suite]) for size in sizes if suite in size["closed_loop"]]
+        colour = SERIES[index % len(SERIES)]
+        # Side by side, so that intervals of suites at one size do not hide one another.
+        hours = [at * 1.03 ** (index - 1.5) for at, _ in told]
+        lows, highs = ([100 * f["interval"][end] for _, f in told] for end in (0, 1))
+        axes.vlines(hours, lows, highs, color=colour, linewidth=1)
+        shares = [100 * found["share"] for _, found in told]
+        axes.plot(
+            hours,
+            shares,
+            color=colour,
+            marker=MARKERS[index % 6],
+            linestyle=DASHES[index % 5],
+            label=suite.replace("_", " "),
+        )
+    _logarithmic(axes, up=False)
+    axes.set(xlabel="hours of training video", ylabel="cases failed, %", ylim=(-3, 103), title=title)
+    axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _laws(report: Mapping[str, Any]) -> str:
@@ -255,10 +256,12 @@ def _baselines(report: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _logarithmic(axes: Axes) -> None:
+def _logarithmic(axes: Axes, *, up: bool = True) -> None:
+    """Hours on a logarithmic scale, and what stands over them too unless it is a share."""
     axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
+    if up:
+        axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis)[: 1 + up]:
         axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
