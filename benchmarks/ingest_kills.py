@@ -15,6 +15,7 @@ Not measured here: machines that vanish, which to Ray are processes that die tog
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import shutil
@@ -113,6 +114,7 @@ def object_store() -> Iterator[str]:
     """A bucket in an S3 service on this machine, for every library and process that asks the environment."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())

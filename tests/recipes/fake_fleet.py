@@ -130,7 +130,9 @@ def main(source: str, dataset: str, processes: str) -> None:
 
     Table.append = slowly  # type: ignore[method-assign]
     print("ready", flush=True)
-    report = ingest(IngestConfig(Path(source), dataset, processes=int(processes)), gateway=GATEWAY)
+    # Some acts store one recording, some store several.
+    config = IngestConfig(Path(source), dataset, processes=int(processes), together_s=0.1)
+    report = ingest(config, gateway=GATEWAY)
     print(json.dumps(as_json(report)), flush=True)
 
 

@@ -30,6 +30,7 @@ from dojo.recipes.run import read_record
 from dojo.records import CameraStream
 from dojo.store import Dataset
 from dojo.store.fingerprint import fingerprint
+from dojo.store.table import Table
 
 Take = Callable[..., IngestReport]
 
@@ -49,7 +50,7 @@ def take(fake: ModuleType, tmp_path: Path) -> Take:
 
     def ingested(dataset: str = "data", **options: Any) -> IngestReport:
         (tmp_path / "stick").mkdir(exist_ok=True)
-        options = {"processes": 1, "spool": tmp_path / "spool"} | options
+        options = {"processes": 1, "spool": tmp_path / "spool", "together_s": 0.0} | options
         return ingest(IngestConfig(tmp_path / "stick", str(tmp_path / dataset), **options), gateway=fake.GATEWAY)
 
     return ingested
@@ -166,6 +167,44 @@ def test_several_processes_give_the_same_dataset_as_one(take: Take, fake: Module
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_recordings_that_are_done_together_are_stored_in_one_act(
+    take: Take, fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, does in {"a": "", "b": "refuse", "c": "", "d": ""}.items():
+        fake.write(tmp_path / "stick", name, does=does)
+    each = take("each")
+    acts = []
+    append = Table.append
+
+    def counted(self: Table, rows: Any) -> None:
+        acts.append(self.name)
+        append(self, rows)
+
+    monkeypatch.setattr(Table, "append", counted)
+    report = take(together_s=60.0)
+    assert acts == ["chunks", "drives", "intake"]
+    assert (report.drives, len(report.refused), report.dataset_hash) == (3, 1, each.dataset_hash)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_video_that_waits_is_bounded(
+    take: Take, fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        fake.write(tmp_path / "stick", name)
+    monkeypatch.setattr("dojo.recipes.ingest._TOGETHER_BYTES", 1)
+    acts = []
+    add = Dataset.add_recordings
+
+    def counted(self: Dataset, arrivals: Any, **named: Any) -> list[tuple[str, ...]]:
+        acts.append(len(arrivals))
+        return add(self, arrivals, **named)
+
+    monkeypatch.setattr(Dataset, "add_recordings", counted)
+    take(together_s=60.0)
+    assert acts == [1, 1, 1]
 
 
 def test_a_bad_recording_is_refused_with_its_reason_and_never_stops_the_rest(
@@ -303,14 +342,14 @@ def test_ctrl_c_stops_after_the_recording_at_hand_and_the_same_command_goes_on(
 ) -> None:
     for name in "abcd":
         fake.write(tmp_path / "stick", name)
-    add = Dataset.add_recording
+    add = Dataset.add_recordings
 
-    def pressed(self: Dataset, *arguments: Any, **named: Any) -> tuple[str, ...]:
+    def pressed(self: Dataset, *arguments: Any, **named: Any) -> list[tuple[str, ...]]:
         os.kill(os.getpid(), signal.SIGINT)
         return add(self, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Dataset, "add_recording", pressed)
+        patch.setattr(Dataset, "add_recordings", pressed)
         report = take()
     assert (report.interrupted, report.found, report.drives) == (True, 4, 1)
     assert "the rest is still to come: run the same command again" in shown(report)

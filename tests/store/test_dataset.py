@@ -23,6 +23,7 @@ from rich.console import Console
 from dojo.errors import StoreError
 from dojo.records import Rejection, VideoChunk
 from dojo.store import Dataset, DriveWithVideo, describe, facts
+from dojo.store.dataset import Arrival
 from dojo.store.fingerprint import fingerprint
 from dojo.store.schema import TABLES
 from dojo.store.table import Table
@@ -243,6 +244,49 @@ def test_a_write_that_ends_at_any_step_is_invisible_or_complete(
     assert seen.content_hash() == whole.content_hash()
     assert lance.dataset(str(tmp_path / "cut" / "chunks.lance")).count_rows() == 9
     assert seen.verify() == []
+
+
+def test_recordings_stored_in_one_act_are_as_those_stored_one_by_one(tmp_path: Path, small: SimpleNamespace) -> None:
+    drives = {name: small.drive(name) for name in "abc"}
+    arrivals = [Arrival(drive.provenance.files, [small.with_video(drive)]) for drive in drives.values()]
+    refused = Arrival((("/stick/bad.mp4", small.sha("bad"), 5),), rejections=[REFUSED])
+    copied = Arrival((("/stick/copy.mp4", small.sha("copy"), 5),), [small.with_video(drives["a"])])
+    together, each = Dataset.create(str(tmp_path / "1")), Dataset.create(str(tmp_path / "2"))
+    new = together.add_recordings([*arrivals, refused, copied, arrivals[0]])
+    assert new == [*((drive.drive_id,) for drive in drives.values()), (), (), ()]
+    for arrival in (*arrivals, refused, copied):
+        each.add_recording(arrival.files, arrival.drives, arrival.rejections)
+    assert together.content_hash() == each.content_hash()
+    assert Dataset.open(together.uri).verify() == []
+    assert together.add_recordings([]) == []
+    counts = [lance.dataset(f"{together.uri}/{name}.lance").count_rows() for name in ("intake", "drives", "chunks")]
+    assert counts == [5, 3, 9]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("table", ["chunks", "drives", "intake"])
+def test_an_act_that_ends_at_any_step_stores_all_of_its_recordings_or_none(
+    tmp_path: Path, small: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, table: str, moment: str
+) -> None:
+    dataset = filled(tmp_path, small, "a")
+    arrivals = [Arrival(drive.provenance.files, [small.with_video(drive)]) for drive in map(small.drive, "bc")]
+    append = Table.append
+
+    def dying(self: Table, rows: Any) -> None:
+        if moment == "after" or self.name != table:
+            append(self, rows)
+        if self.name == table:
+            raise Killed
+
+    monkeypatch.setattr(Table, "append", dying)
+    with pytest.raises(Killed):
+        dataset.add_recordings(arrivals)
+    monkeypatch.undo()
+    seen = Dataset.open(str(tmp_path))
+    assert len(seen.drives()) == (3 if (table, moment) == ("intake", "after") else 1)
+    seen.add_recordings(arrivals)
+    assert (len(seen.drives()), seen.verify()) == (3, [])
+    assert lance.dataset(str(tmp_path / "chunks.lance")).count_rows() == 9
 
 
 def test_what_an_interrupted_write_left_can_be_removed_at_once(

@@ -3,9 +3,10 @@
 In: a folder of recordings of any known format. Out: a dataset; a table of what came in, what was refused and why;
 `run.json`, which repeats it.
 Idea: each recording is read, checked, resampled and encoded by one of several processes, here or on the machines of a
-cluster, by the same functions; this process alone writes the dataset, one recording at a time, whole or not at all. So
-the run may be stopped or killed at any moment and started again: what is stored is known by the hashes of its files and
-skipped, the rest is done. A recording that is refused is remembered with its reason; it never stops the others.
+cluster, by the same functions; this process alone writes the dataset, each recording whole or not at all. So the run
+may be stopped or killed at any moment and started again: what is stored is known by the hashes of its files and
+skipped, the rest is done. Recordings that are done within a second of one another are stored in one act. A recording
+that is refused is remembered with its reason; it never stops the others.
 Not here: the formats (`fleet/readers/`), the checks (`fleet/gates.py`), one recording's way (`receive.py`), where
 recordings lie (`sources.py`), processes (`workers.py`, `engine.py`), how the dataset stays whole (`store/dataset.py`).
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,10 +37,16 @@ from dojo.recipes.sources import Found, source_of
 from dojo.recipes.workers import Died, interruptible
 from dojo.records import Rejection
 from dojo.store import Dataset, DriveWithVideo
+from dojo.store.dataset import Arrival
 from dojo.store.lock import local_folder
 from dojo.store.tombstones import Tombstones
 
 __all__ = ["CONFIG", "CONFIGS", "IngestConfig", "IngestReport", "as_json", "ingest", "render", "run"]
+
+_TOGETHER_BYTES = 64 << 20
+"""Video that waits to be stored, at most and but for one recording: on a cluster it waits in this process's memory."""
+
+_Result = tuple[Found, Received | Died]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class IngestConfig:
         processes: how many work at once; 0 for one per core. With 1 the work is done in this process.
         cluster: a Ray cluster that does the work instead: `ray://host:10001`, `auto` on a machine of one, or `local`
             for one that is started on this machine. Its machines must have Dojo installed and see the source.
+        together_s: recordings that are done within so many seconds are stored in one act, and if the run is killed done
+            again; 0 stores each by itself.
         retry_refused: try recordings that were refused entirely once more.
         even_erased: take in what was erased from the dataset once.
         spool: folder for encoded video on its way into the dataset; the system's temporary folder if not given.
@@ -67,6 +76,7 @@ class IngestConfig:
     max_fps: float = 20.0
     processes: int = 0
     cluster: str | None = None
+    together_s: float = 1.0
     retry_refused: bool = False
     even_erased: bool = False
     spool: Path | None = None
@@ -83,6 +93,8 @@ class IngestConfig:
             problems.append(f"max_fps must be positive, got {self.max_fps}; 20 suits the model's 5 Hz")
         if self.processes < 0:
             problems.append(f"processes must not be negative, got {self.processes}; 0 takes one per core")
+        if not 0 <= self.together_s < float("inf"):
+            problems.append(f"together_s must not be negative, got {self.together_s}; 1 suits any disk")
         if problems:
             raise ConfigError("ingest: " + "; ".join(problems))
 
@@ -127,9 +139,10 @@ def ingest(config: IngestConfig, console: Console | None = None, gateway: Gatewa
         with _progress(console, recordings) as advance:
             received_by = receive if config.cluster is None else Carrier(receive)
             with closing(work(received_by, recordings)) as results:
-                for found, received in results:
-                    tally.add(found, *_store(config, dataset, found, received))
-                    advance(found)
+                for some in _together(results, config.together_s):
+                    for found, received, new_drives in _store(config, dataset, some):
+                        tally.add(found, received, new_drives)
+                        advance(found)
         interrupted = stopped()
     after = dataset.summary()
     return IngestReport(
@@ -192,25 +205,51 @@ def _admitted(config: IngestConfig, dataset: Dataset, waiting: Sequence[Found], 
             tally.erased += 1
 
 
+def _together(results: Iterable[_Result], together_s: float) -> Iterator[list[_Result]]:
+    """Results as they come, those of so many seconds, or of so many bytes, at a time."""
+    waiting: list[_Result] = []
+    last_s, size_bytes = time.monotonic(), 0
+    for found, received in results:
+        waiting.append((found, received))
+        size_bytes += 0 if isinstance(received, Died) else received.size_bytes()
+        if time.monotonic() - last_s >= together_s or size_bytes >= _TOGETHER_BYTES:
+            yield waiting
+            waiting, last_s, size_bytes = [], time.monotonic(), 0
+    if waiting:
+        yield waiting
+
+
 def _store(
-    config: IngestConfig, dataset: Dataset, found: Found, received: Received | Died
-) -> tuple[Received, tuple[str, ...]]:
-    """Commit what came of a recording; with it, the ids of the drives that are new."""
-    if isinstance(received, Died):
-        received = Received(rejections=(_given_up(found, received),))
-    vehicles = {drive.vehicle_id for drive in received.drives}
+    config: IngestConfig, dataset: Dataset, results: Sequence[_Result]
+) -> list[tuple[Found, Received, tuple[str, ...]]]:
+    """Commit what came of some recordings; with each, the ids of the drives that are new."""
+    done = [
+        (found, Received(rejections=(_given_up(found, received),)) if isinstance(received, Died) else received)
+        for found, received in results
+    ]
     try:
-        if not config.even_erased and Tombstones(dataset.uri, dataset.storage_options).vehicles(vehicles):
-            # Nothing of it is written down, neither its name nor the hashes of its files.
-            return Received(erased=True), ()
-        drives = [
-            DriveWithVideo(drive, {s.name: received.video[drive.drive_id, s.name].chunks() for s in drive.cameras})
-            for drive in received.drives
-        ]
-        new = dataset.add_recording(found.files, drives, received.rejections, even_erased=config.even_erased)
+        if not config.even_erased:
+            graves = Tombstones(dataset.uri, dataset.storage_options)
+            # Nothing of what was erased is written down, neither its name nor the hashes of its files.
+            done = [
+                (found, Received(erased=True) if graves.vehicles({d.vehicle_id for d in received.drives}) else received)
+                for found, received in done
+            ]
+        kept = [(found, received) for found, received in done if not received.erased]
+        arrivals = [Arrival(found.files, _with_video(received), received.rejections) for found, received in kept]
+        new = iter(dataset.add_recordings(arrivals, even_erased=config.even_erased))
     finally:
-        received.discard()
-    return received, new
+        for _, received in results:
+            if not isinstance(received, Died):
+                received.discard()
+    return [(found, received, () if received.erased else next(new)) for found, received in done]
+
+
+def _with_video(received: Received) -> list[DriveWithVideo]:
+    return [
+        DriveWithVideo(drive, {s.name: received.video[drive.drive_id, s.name].chunks() for s in drive.cameras})
+        for drive in received.drives
+    ]
 
 
 def _given_up(found: Found, died: Died) -> Rejection:

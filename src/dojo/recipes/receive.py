@@ -62,6 +62,11 @@ class Spooled:
             for first_frame, frame_count, size in self.entries:
                 yield VideoChunk(first_frame, frame_count, file.read(size))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all chunks."""
+        return sum(size for *_, size in self.entries)
+
     def discard(self) -> None:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
@@ -77,6 +82,11 @@ class Carried:
         """The chunks, in order."""
         return iter(self.held)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all chunks."""
+        return sum(len(chunk.data) for chunk in self.held)
+
     def discard(self) -> None:
         """Nothing: memory is let go with the last who holds it."""
 
@@ -89,6 +99,10 @@ class Received:
     video: dict[tuple[str, str], Spooled | Carried] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
     erased: bool = False
+
+    def size_bytes(self) -> int:
+        """Of its video, encoded."""
+        return sum(video.size_bytes for video in self.video.values())
 
     def discard(self) -> None:
         """Remove the spooled files."""

@@ -4,7 +4,8 @@ In: received recordings (drives, encoded video, rejections) and clips. Out: the 
 Idea: a recording becomes visible by one atomic act. Its video is appended first, then its drives, and last one row of
 the ledger (`intake`), which alone makes all of it exist. Killed before that row, nothing exists, and what lies about
 is removed before the next write; after it, everything does. The ledger knows a recording by the hashes of its
-files, so receiving it again does nothing.
+files, so receiving it again does nothing. An act costs the same for one recording as for a hundred, on an object store
+a second, so those that are at hand together are stored together.
 One writer at a time: on a local disk a file lock makes writers take turns, one recording each; on an object store,
 which has no locks, start only one.
 Not here: reading (`snapshot.py`), Lance itself (`table.py`), encoding and decoding (`video.py`), deciding what is good
@@ -15,9 +16,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +36,29 @@ from dojo.store.tombstones import Tombstones
 
 Files = tuple[tuple[str, str, int], ...]
 """(path as given, sha256, size in bytes) of each file of a recording."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came of one recording.
+
+    Args:
+        files: all of them, also those that gave no drive.
+    """
+
+    files: Files
+    drives: Sequence[DriveWithVideo] = ()
+    rejections: Sequence[Rejection] = ()
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise StoreError("recording: expected at least one file to know it by, got none")
+
+    @property
+    def recording_id(self) -> str:
+        """Follows from the bytes of its files."""
+        return fingerprint(sorted({sha256 for _, sha256, _ in self.files}))[:32]
+
 
 _PIECES_BEFORE_COMPACTION = 256
 """Assumed: below this, opening a table that was appended to so often still takes milliseconds."""
@@ -108,49 +133,36 @@ class Dataset(Snapshot):
         *,
         even_erased: bool = False,
     ) -> tuple[str, ...]:
-        """Store all that came of one recording, whole or not at all; the ids of the drives that are new.
+        """Store one recording as `add_recordings` does; the ids of the drives that are new."""
+        return self.add_recordings([Arrival(files, drives, rejections)], even_erased=even_erased)[0]
 
-        Does nothing where a recording of the same files is there; leaves out drives whose id is there.
+    def add_recordings(self, arrivals: Sequence[Arrival], *, even_erased: bool = False) -> list[tuple[str, ...]]:
+        """Store all that came of some recordings, whole or not at all; of each the ids of the drives that are new.
+
+        Does nothing with a recording of files that were received before; leaves out drives whose id is there.
 
         Args:
-            files: every file of the recording, also those that gave no drive.
             even_erased: also what was erased from this dataset once, see `erase.py`.
 
         Raises:
-            StoreError: the chunks do not hold exactly the frames of their stream, the place cannot be written, or the
+            StoreError: chunks do not hold exactly the frames of their stream, the place cannot be written, or a
                 recording was erased.
         """
-        if not files:
-            raise StoreError("recording: expected at least one file to know it by, got none")
-        recording_id = fingerprint(sorted({sha256 for _, sha256, _ in files}))[:32]
         with self._alone_and_clean():
             if not even_erased:
-                vehicles = [item.drive.vehicle_id for item in drives]
-                Tombstones(self.uri, self.storage_options).require_none([file[1] for file in files], vehicles)
-            if recording_id in self._ledger:
-                return ()
-            present = set(self.drive_ids())
-            new = {item.drive.drive_id: item for item in drives if item.drive.drive_id not in present}
-            rows, chunk_count = self._append_drives(recording_id, list(new.values()))
-            entry = {
-                "recording_id": recording_id,
-                "content_hash": fingerprint(
-                    (
-                        sorted({sha256 for _, sha256, _ in files}),
-                        sorted(row["content_hash"] for row in rows),
-                        list(rejections),
-                    )
-                ),
-                "files": file_rows(files),
-                "drive_ids": sorted(new),
-                "chunk_count": chunk_count,
-                "rejections": [rejection_row(rejection) for rejection in rejections],
-            }
-            self._intake.append([[entry]])
-            self._ledger[recording_id] = entry
+                files = [sha256 for arrival in arrivals for _, sha256, _ in arrival.files]
+                vehicles = [item.drive.vehicle_id for arrival in arrivals for item in arrival.drives]
+                Tombstones(self.uri, self.storage_options).require_none(files, vehicles)
+            new = self._new(arrivals)
+            if new:
+                entries = self._append(new)
+                self._intake.append([entries])
+                self._ledger |= {entry["recording_id"]: entry for entry in entries}
             if self._intake.pieces() > _PIECES_BEFORE_COMPACTION:
                 self._join_pieces()
-        return tuple(sorted(new))
+        stored = {arrival.recording_id: sorted(item.drive.drive_id for item in drives) for arrival, drives in new}
+        # A recording that comes twice is new the first time.
+        return [tuple(stored.pop(arrival.recording_id, ())) for arrival in arrivals]
 
     def forget_refused(self) -> int:
         """Make the files of recordings that gave no drive unknown again, so that they may be tried anew; how many."""
@@ -264,29 +276,70 @@ class Dataset(Snapshot):
         if self._clips.metadata.get("clips.hash") != content:
             self._clips.replace([clip_row(clip) for clip in clips], {"clips.settings": settings, "clips.hash": content})
 
-    def _append_drives(self, recording_id: str, drives: Sequence[DriveWithVideo]) -> tuple[list[Row], int]:
-        """Append video, then drives; the rows of the drives, and how many chunks there were."""
-        if not drives:
-            return [], 0
+    def _new(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, list[DriveWithVideo]]]:
+        """Those that are not there, each with its drives that are not."""
+        recordings, present = set(self._ledger), set(self.drive_ids())
+        new = []
+        for arrival in arrivals:
+            if arrival.recording_id not in recordings:
+                recordings.add(arrival.recording_id)
+                drives = {item.drive.drive_id: item for item in arrival.drives if item.drive.drive_id not in present}
+                present |= drives.keys()
+                new.append((arrival, list(drives.values())))
+        return new
+
+    def _append(self, new: Sequence[tuple[Arrival, Sequence[DriveWithVideo]]]) -> list[Row]:
+        """Append all video, then all drives; the rows that the ledger must have for them to exist."""
         written: list[Row] = []
-        self._chunks.append(chunk_batches(recording_id, drives, written))
-        rows = []
-        for item in drives:
-            mine = [row for row in written if row["drive_id"] == item.drive.drive_id]
-            require_whole(item.drive, mine)
-            video = [(row["camera"], row["first_frame"], row["frame_count"], row["sha256"]) for row in mine]
-            rows.append(
-                drive_row(item.drive)
-                | {
-                    "recording_id": recording_id,
-                    "content_hash": fingerprint((item.drive, sorted(video))),
-                    "video_bytes": sum(row["size_bytes"] for row in mine),
-                }
+        if any(drives for _, drives in new):
+            self._chunks.append(
+                batch
+                for arrival, drives in new
+                if drives
+                for batch in chunk_batches(arrival.recording_id, drives, written)
             )
-        self._drives.append([[row] for row in rows])
-        return rows, len(written)
+        video: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in written:
+            video[row["drive_id"]].append(row)
+        rows = [
+            [_drive_row(arrival.recording_id, item.drive, video[item.drive.drive_id]) for item in drives]
+            for arrival, drives in new
+        ]
+        if any(rows):
+            self._drives.append([row] for some in rows for row in some)
+        counts = [sum(len(video[item.drive.drive_id]) for item in drives) for _, drives in new]
+        return [_entry(arrival, some, count) for (arrival, _), some, count in zip(new, rows, counts, strict=True)]
 
     def _join_pieces(self) -> None:
         for table in self._tables():
             table.compact()
         self._footage.forget()
+
+
+def _drive_row(recording_id: str, drive: Drive, video: Sequence[Row]) -> Row:
+    """All columns of a drive whose video was written.
+
+    Raises:
+        StoreError: the video does not hold exactly the frames of the drive's streams.
+    """
+    require_whole(drive, video)
+    known_by = [(row["camera"], row["first_frame"], row["frame_count"], row["sha256"]) for row in video]
+    return drive_row(drive) | {
+        "recording_id": recording_id,
+        "content_hash": fingerprint((drive, sorted(known_by))),
+        "video_bytes": sum(row["size_bytes"] for row in video),
+    }
+
+
+def _entry(arrival: Arrival, drives: Sequence[Row], chunk_count: int) -> Row:
+    """The row of the ledger for a recording of which these drives were written."""
+    hashes = sorted({sha256 for _, sha256, _ in arrival.files})
+    contents = (hashes, sorted(row["content_hash"] for row in drives), list(arrival.rejections))
+    return {
+        "recording_id": arrival.recording_id,
+        "content_hash": fingerprint(contents),
+        "files": file_rows(arrival.files),
+        "drive_ids": sorted(row["drive_id"] for row in drives),
+        "chunk_count": chunk_count,
+        "rejections": [rejection_row(rejection) for rejection in arrival.rejections],
+    }
