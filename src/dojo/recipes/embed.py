@@ -43,6 +43,7 @@ class EmbedRun:
         batch_size: clips per forward pass; changes nothing but speed and memory.
         duplicates_above: cosine similarity from which a training clip counts as a copy of an earlier one and is no
             longer drawn; None leaves all as they are. 0.98 or more is sensible: look at pairs with `dojo find --like`.
+            `dojo curate` gives what was left out its weight back.
         threads: of torch on the CPU.
     """
 
@@ -102,10 +103,15 @@ def run(config: EmbedRun, console: Console) -> Outcome:
 
 
 def leave_out_copies(dataset: Dataset, embeddings: Embeddings, above: float) -> int:
-    """Give weight zero to training clips that show the same as another of them; how many there are."""
+    """Give weight zero to training clips that show the same as another that is drawn; how many are left out by this."""
     vector = dict(zip(*embeddings.all(), strict=True))
     clips = dataset.clips()
-    training = [place for place, clip in enumerate(clips) if clip.split == "train" and clip.clip_id in vector]
+    # What is not drawn stands for nothing: a clip that resembles it alone stays.
+    training = [
+        place
+        for place, clip in enumerate(clips)
+        if clip.split == "train" and clip.weight > 0 and clip.clip_id in vector
+    ]
     if not training:
         return 0
     keep = kept(near_duplicates(np.stack([vector[clips[place].clip_id] for place in training]), above))

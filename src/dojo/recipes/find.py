@@ -39,11 +39,11 @@ class FindRun:
         near: latitude and longitude of the place instead.
         where: a condition on the columns of clips, for example `vehicle_id = 'car-003' AND weight > 1`.
         sql: a query over the tables `clips` and `drives` instead of all of the above.
-        count: how many to show at most.
+        count: how many to show at most, of those alike or balanced how many to choose.
         balanced: choose that many with the rare kinds as well represented as the common, a kind being a set of tags;
             without it, the first in stored order.
         seed: of the balanced choice.
-        out: file for the ids of those found, one a line.
+        out: file for the ids of all that were found, also of those not shown, or of those chosen; one a line.
     """
 
     dataset: tyro.conf.Positional[str]
@@ -75,37 +75,76 @@ CONFIG = FindRun
 CONFIGS = {"find": FindRun}
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What was found.
+
+    Args:
+        rows: to be shown.
+        ids: of all that a file should list.
+        total: how many meet the wish.
+        note: for a person, where nothing does.
+    """
+
+    rows: list[dict[str, Any]]
+    ids: Sequence[str]
+    total: int
+    note: str = ""
+
+
 def run(config: FindRun, console: Console) -> Outcome:
     """Answer the wish; nothing of the dataset is changed."""
     started = time.monotonic()
     dataset = Dataset.open(config.dataset)
-    if config.sql is not None:
-        answer = sql(dataset, config.sql)
-        rows, total = answer.slice(0, config.count).to_pylist(), answer.num_rows
-        ids = answer["clip_id"].to_pylist() if "clip_id" in answer.column_names else []
-    else:
-        rows, total = _found(config, dataset)
-        ids = [row["clip_id"] for row in rows]
+    answer = _queried(config, dataset) if config.sql is not None else _found(config, dataset)
+    facts = {"found": answer.total, "seconds": round(time.monotonic() - started, 2), "rows": answer.rows}
+    title = f"{answer.total:,} found, {len(answer.rows):,} shown"
     if config.out is not None:
-        write_whole(config.out, "".join(f"{clip_id}\n" for clip_id in ids))
-    facts = {"found": total, "seconds": round(time.monotonic() - started, 2), "rows": rows}
-    return Outcome(facts, _table(rows, f"{total:,} found, {len(rows):,} shown"))
+        write_whole(config.out, "".join(f"{clip_id}\n" for clip_id in answer.ids))
+        facts |= {"out": str(config.out), "ids": len(answer.ids)}
+        title += f", {len(answer.ids):,} ids in {config.out}"
+    return Outcome(facts | ({"note": answer.note} if answer.note else {}), _table(answer, title))
 
 
-def _found(config: FindRun, dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
-    """The rows to show, and how many there are in all."""
+def _queried(config: FindRun, dataset: Dataset) -> _Answer:
+    table = sql(dataset, config.sql or "")
+    if config.out is not None and "clip_id" not in table.column_names:
+        raise ConfigError(
+            f"find: expected a query with the column clip_id, whose values go to {config.out}, got "
+            f"{', '.join(table.column_names)}; select it too, or leave --out away"
+        )
+    ids = table["clip_id"].to_pylist() if config.out is not None else []
+    return _Answer(table.slice(0, config.count).to_pylist(), ids, table.num_rows)
+
+
+def _found(config: FindRun, dataset: Dataset) -> _Answer:
     tile = tile_of(*config.near) if config.near is not None else config.tile
     wanted = condition(split=config.split, tags=config.tags, tile=tile, where=config.where)
     table = light_clips(dataset, wanted)
+    total = table.num_rows
+    note = "" if total else _why_nothing(config, dataset, tile)
     if config.like is not None:
-        by_id = {row["clip_id"]: row for row in table.to_pylist()}
-        return _alike(dataset, config.like, by_id, config.count), len(by_id)
-    count = min(config.count, table.num_rows)
-    chosen = np.arange(count)
+        rows = _alike(dataset, config.like, {row["clip_id"]: row for row in table.to_pylist()}, config.count)
+        return _Answer(rows, [row["clip_id"] for row in rows], total, note)
     if config.balanced:
         kinds = np.array(["+".join(sorted(tags)) for tags in table["tags"].to_pylist()])
-        chosen = balanced(np.unique(kinds, return_inverse=True)[1].astype(np.int64), count, seed=config.seed)
-    return table.take(chosen).to_pylist(), table.num_rows
+        number = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+        table = table.take(balanced(number, min(config.count, total), seed=config.seed))
+    return _Answer(table.slice(0, config.count).to_pylist(), table["clip_id"].to_pylist(), total, note)
+
+
+def _why_nothing(config: FindRun, dataset: Dataset, tile: str | None) -> str:
+    """Which part of the wish no clip meets, as far as that can be told."""
+    clips = light_clips(dataset, None, ("tags", "tiles"))
+    if not clips.num_rows:
+        return "the dataset has no clips yet: run dojo curate"
+    known = {tag for tags in clips["tags"].to_pylist() for tag in tags}
+    if strange := [tag for tag in config.tags if tag not in known]:
+        return f"no clip has the tag {', '.join(strange)}; there are {', '.join(sorted(known))}"
+    tiles = {name for names in clips["tiles"].to_pylist() for name in names}
+    if tile is not None and not any(name.startswith(tile) for name in tiles):
+        return f"no clip is in the tile {tile}; the clips are in {len(tiles)}, such as {', '.join(sorted(tiles)[:5])}"
+    return "no clip meets all of these together"
 
 
 def _alike(dataset: Dataset, clip_id: str, among: Mapping[str, dict[str, Any]], count: int) -> list[dict[str, Any]]:
@@ -123,10 +162,12 @@ def _alike(dataset: Dataset, clip_id: str, among: Mapping[str, dict[str, Any]], 
         looked_at = min(total, 8 * looked_at)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
-    names = list(rows[0]) if rows else list(LIGHT)
-    table = Table(*names, title=title, title_justify="left")
-    for row in rows:
+def _table(answer: _Answer, title: str) -> Table:
+    names = list(answer.rows[0]) if answer.rows else list(LIGHT)
+    table = Table(title=title, title_justify="left", caption=answer.note or None, caption_justify="left")
+    for name in names:
+        table.add_column(name, overflow="fold")  # an id that is cut short cannot be copied
+    for row in answer.rows:
         table.add_row(*(_said(value) for value in row.values()))
     return table
 

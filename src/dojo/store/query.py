@@ -49,9 +49,22 @@ def light_clips(dataset: Dataset, where: str | None = None, columns: Sequence[st
     """The light columns of the clips that meet a condition, in stored order.
 
     Raises:
-        StoreError: the condition is not one.
+        ConfigError: the condition is not one.
     """
-    return _clips(dataset).read(columns, where)
+    try:
+        return _clips(dataset).read(columns, where)
+    except StoreError as error:
+        # Lance names no kind of error for a condition that it cannot understand; without one the table is sound.
+        if where is None or isinstance(error.__cause__, OSError):
+            raise
+        raise ConfigError(
+            f"find: expected a condition on {', '.join(LIGHT)}, for example weight > 1 AND vehicle_id = 'car-003', got "
+            f"{where!r}: {_first_line(error.__cause__)}"
+        ) from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0]
 
 
 def sql(dataset: Dataset, text: str) -> pa.Table:
