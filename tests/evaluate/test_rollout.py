@@ -83,6 +83,21 @@ def test_a_contact_at_fault_is_an_intervention_and_braking_prevents_it():
     assert 0.5 < stopped.gap_m[-1] < 12.0
 
 
+@pytest.mark.parametrize("plant", [IdealCar(), Car()], ids=["ideal", "car"])
+def test_a_guard_brakes_for_whom_the_policy_does_not_see_and_for_nobody_else(plant):
+    wall = replace(case(), place={"wall_m": 120.0}, duration_s=15.0)
+    (guarded,) = driven([wall], LaneKeeper(), RolloutConfig(guard_mps2=2.5), plant)
+    assert (guarded.ended, guarded.intervention) == ("time_over", False)
+    assert 0 < guarded.gap_m[-1] < 2.0
+    braked = guarded.asked_acceleration_mps2 < -2.5
+    assert braked.any()
+    assert not braked[guarded.gap_m > 50.0].any()
+    careful = [driven([wall], LaneKeeper(brakes=True), RolloutConfig(guard_mps2=g), plant)[0] for g in (5.0, math.inf)]
+    assert same(*careful)
+    with pytest.raises(ConfigError, match="expected a guard_mps2 above zero, or inf for none, got 0"):
+        RolloutConfig(guard_mps2=0.0)
+
+
 def test_the_same_scenarios_repeat_to_the_last_bit_and_seeds_matter():
     cases = [
         case(number, 0.003, start_offset_m=0.5, disturbance=Disturbance(dropped_share=0.3), seed=7)

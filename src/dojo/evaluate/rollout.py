@@ -11,6 +11,7 @@ Not here: where to drive (`suites/`), how well it was driven (`driving/`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -39,6 +40,9 @@ from dojo.records.pack import pack
 _SIDES = {"lane_change_left": 1, "lane_change_right": -1}
 _ARRIVED_M = 0.5
 """Assumed: so near to the next lane's centre, the blinker goes off; the simulated fleet's drivers do it there too."""
+
+_SPARED_M = 1.0  # Assumed: what a guard leaves free
+_HARDEST_MPS2 = 8.0  # Assumed: full braking on a dry road
 
 
 @runtime_checkable
@@ -69,6 +73,9 @@ class RolloutConfig:
             more is in the neighbouring lane.
         keep_frames: pictures are kept in the rollouts, about 200 kB each.
         together: how many cars are out at once; memory for each simulator, and the size of the policy's batches.
+        guard_mps2: where not to hit who is ahead takes harder braking than this, it is braked so, whatever the policy
+            wants; infinite: never, as for every figure about a policy. What is driven to be learned from goes on behind
+            a leader instead of ending in it.
     """
 
     anchors: int = 5
@@ -78,10 +85,13 @@ class RolloutConfig:
     margin_m: float = 0.3
     keep_frames: bool = False
     together: int = 16
+    guard_mps2: float = math.inf
     controller: ControllerConfig = field(default_factory=ControllerConfig)
 
     def __post_init__(self) -> None:
         steps = self.tick_s / self.step_s if self.step_s > 0 else 0.0
+        if not self.guard_mps2 > 0:
+            raise ConfigError(f"rollout: expected a guard_mps2 above zero, or inf for none, got {self.guard_mps2}")
         if self.anchors < 1 or self.together < 1 or self.margin_m < 0:
             raise ConfigError(
                 "rollout: expected anchors and together of at least 1 and a margin_m that is not negative, got "
@@ -335,7 +345,18 @@ def _controlled(car: _Car, config: RolloutConfig) -> _Car:
     if plan is None:
         return replace(car, coming=coming)
     asked, trim = ask(config.controller, plan, car.asked, car.trim, car.ego, config.step_s)
-    return replace(car, plan=plan, coming=coming, asked=asked, trim=trim)
+    return replace(car, plan=plan, coming=coming, asked=_guarded(asked, car.truth, config.guard_mps2), trim=trim)
+
+
+def _guarded(asked: Asked, truth: Truth, guard_mps2: float) -> Asked:
+    """What is asked, or the braking that it takes to be as slow as who is ahead before a metre is left."""
+    if truth.closing_mps <= 0:
+        return asked
+    left_m = truth.gap_m - _SPARED_M
+    needed_mps2 = truth.closing_mps**2 / (2 * left_m) if left_m > 0 else math.inf
+    if needed_mps2 <= guard_mps2:
+        return asked
+    return replace(asked, acceleration_mps2=min(asked.acceleration_mps2, -min(needed_mps2, _HARDEST_MPS2)))
 
 
 def _moved(car: _Car, simulator: Simulator[Any], plant: Plant[Any], config: RolloutConfig) -> _Car:

@@ -81,6 +81,14 @@ class RoundConfig:
             )
 
 
+def _to_learn_from() -> RolloutConfig:
+    """Rollouts that go on where those that are judged end: in the next lane, and behind whom the policy would hit.
+
+    A policy that hits everybody never stands behind anybody, and never learns what to do there.
+    """
+    return RolloutConfig(together=8, keep_frames=True, margin_m=1.0, guard_mps2=2.5)
+
+
 @dataclass(frozen=True)
 class OnPolicyRun:
     """Train on logs and on policy.
@@ -97,7 +105,7 @@ class OnPolicyRun:
     round: RoundConfig = field(default_factory=RoundConfig)
     correct: CorrectConfig = field(default_factory=CorrectConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
-    rollout: RolloutConfig = field(default_factory=lambda: RolloutConfig(together=8, keep_frames=True))
+    rollout: RolloutConfig = field(default_factory=_to_learn_from)
     processes: int = 0
     cluster: str | None = None
 
