@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
@@ -35,6 +36,7 @@ from dojo.world.mounting import MOUNTINGS, describe_vehicle, draw_camera
 from dojo.world.render import Renderer
 from dojo.world.road import RoadKind, make_road
 from dojo.world.sensors import SensorErrors, Sensors
+from dojo.world.stage import queue_ahead
 from dojo.world.teslacam import CarFrame, SeiMetadata, file_stem, write_event, write_minutes
 from dojo.world.trip import Moment, trip
 from dojo.world.vehicle import VehicleParameters
@@ -60,6 +62,7 @@ class FleetConfig:
         width_px, height_px, focal_px: of the pictures; the default covers the model view however the camera is mounted.
         supersampling: columns and rows drawn per column and row of the picture; (2, 2) is smoothest and slowest.
         cameras: which of the car's cameras are recorded.
+        queue_share: share of drives on which whoever is ahead comes upon a queue, stops and moves off.
         saved_share: share of drives kept as a saved event instead of in the ring of recent clips.
         road_length_m: of every road.
         crf: x264 quality; smaller is better and larger.
@@ -77,6 +80,7 @@ class FleetConfig:
     focal_px: float = 392.0
     supersampling: tuple[int, int] = (1, 2)
     cameras: tuple[str, ...] = ("front",)
+    queue_share: float = 0.3
     saved_share: float = 0.25
     road_length_m: float = 5000.0
     crf: int = 23
@@ -105,8 +109,9 @@ class FleetConfig:
             faults.append(f"cameras must be some of {', '.join(MOUNTINGS)}, got {', '.join(self.cameras) or 'none'}")
         if min(self.supersampling) < 1:
             faults.append(f"supersampling must be at least 1 along both axes, got {self.supersampling}")
-        if not 0.0 <= self.saved_share <= 1.0:
-            faults.append(f"saved_share must be from 0 to 1, got {self.saved_share}")
+        for name in ("queue_share", "saved_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                faults.append(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         if faults:
             raise ConfigError("fleet: " + "; ".join(faults))
 
@@ -292,7 +297,13 @@ class _Recorder:
         sensors = Sensors(self._errors, self._road.origin_deg_m, self._seed)
         self._rows = []
         moments = trip(
-            self._road, self._car, self._style, seconds=config.seconds_per_drive, fps=config.fps, seed=self._seed
+            self._road,
+            self._car,
+            self._style,
+            seconds=config.seconds_per_drive,
+            fps=config.fps,
+            seed=self._seed,
+            cast=partial(queue_ahead, self._road, config.queue_share, self._seed),
         )
         first_number = int(np.random.default_rng((self._seed, 0x5E9)).integers(1, 100_000))
         # Scenery follows the drive, not the road: gardens and seasons change, and a model should not learn one tree.

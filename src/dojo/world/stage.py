@@ -183,3 +183,22 @@ def cast_of(road: Road, place: Place, front_m: float, ego_mps: float) -> tuple[A
         part=Part(pace, change_s, place.lane if place.cast == "cut_in" else None),
     )
     return (agent,)
+
+
+def queue_ahead(road: Road, share: float, seed: int, lane: int, front_m: float, ego_mps: float) -> tuple[Agent, ...]:
+    """On this share of drives, somebody ahead who comes upon a queue: brakes to a stop, stands, and moves off.
+
+    Assumed: all figures, over what people do in towns and jams; the gaps are those that people keep.
+    """
+    rng = np.random.default_rng((seed, 0x9EE7))
+    if rng.random() >= share:
+        return ()
+    place = Place(
+        cast="leader",
+        lane=lane,
+        gap_s=float(rng.uniform(1.0, 2.5)),
+        event_s=float(rng.uniform(0.0, 5.0)),
+        brake_mps2=float(rng.uniform(0.8, 3.0)),
+        stand_s=float(rng.uniform(0.5, 4.0)),
+    )
+    return cast_of(road, place, front_m, ego_mps)

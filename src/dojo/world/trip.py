@@ -9,7 +9,7 @@ Not here: pictures (`render.py`), what the car measures (`sensors.py`), files (`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from dojo.world.driver import Action, Driver, Style, Wander, plan_stops, profile_of
 from dojo.world.road import Road
-from dojo.world.traffic import EgoPlace, Traffic
+from dojo.world.traffic import Agent, EgoPlace, Traffic
 from dojo.world.vehicle import VehicleParameters, VehicleState, step
 
 STEP_S = 0.05
@@ -65,11 +65,21 @@ def frame_times_ns(count: int, fps: float, seed: int) -> list[int]:
 
 
 def trip(
-    road: Road, car: VehicleParameters, style: Style, *, seconds: float, fps: float, seed: int
+    road: Road,
+    car: VehicleParameters,
+    style: Style,
+    *,
+    seconds: float,
+    fps: float,
+    seed: int,
+    cast: Callable[[int, float, float], Sequence[Agent]] = lambda _lane, _front_m, _speed_mps: (),
 ) -> Iterator[Moment]:
     """The moments of one drive; it ends early where the road does.
 
     The `traffic` of a moment is alive: read it before asking for the next.
+
+    Args:
+        cast: agents that are there from the beginning, given the ego's lane, its front bumper and its speed.
     """
     rng = np.random.default_rng((seed, 0x9A17))
     s_m = start_m(road, seconds, seed)
@@ -77,7 +87,8 @@ def trip(
     state = _begin(road, style, s_m, lane, rng)
     stops = tuple(stop for stop in plan_stops(road, seed) if stop.s_m > s_m + 80.0)
     driver = Driver(style, car, road, lane=lane, s_m=s_m, stops=stops, seed=seed)
-    traffic = Traffic(road, _place(driver, car, state), seed)
+    front_m = s_m + car.length_m - car.rear_overhang_m
+    traffic = Traffic(road, _place(driver, car, state), seed, cast=cast(lane, front_m, state.speed_mps))
     bumps = Wander(math.radians(0.08), 0.3, rng)  # unevenness seen through the springs (assumed)
 
     times = frame_times_ns(round(seconds * fps), fps, seed)
