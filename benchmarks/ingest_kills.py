@@ -74,7 +74,7 @@ def fleet_of(config: Config) -> FleetConfig:
         height_px=72,
         focal_px=98.0,
         supersampling=(1, 1),
-        road_length_m=1000.0,
+        road_length_m=2500.0,
         seed=config.seed,
     )
 
@@ -186,6 +186,8 @@ def _ingested(source: Path | str, dataset: str, **how: Any) -> dict[str, Any]:
     began = time.monotonic()
     report = ingest(IngestConfig(source, dataset, **how))
     seconds = round(time.monotonic() - began, 1)
+    if report.interrupted:
+        raise SystemExit("interrupted; the same command begins this part again")
     return {"clips": report.found, "drives": report.drives, "seconds": seconds, "contents": contents(dataset)}
 
 

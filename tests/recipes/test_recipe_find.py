@@ -84,6 +84,45 @@ def test_a_balanced_choice_is_written_down(data: str, quiet: Console, tmp_path: 
     assert set(ids) <= {clip.clip_id for clip in Dataset.open(data).clips()}
 
 
+def test_all_that_was_found_is_written_down_however_little_is_shown(data: str, quiet: Console, tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    clips = [clip.clip_id for clip in Dataset.open(data).clips()]
+    facts = run(FindRun(data, count=2, out=tmp_path / "ids"), quiet).facts
+    assert (len(facts["rows"]), facts["ids"]) == (2, len(clips))
+    assert (tmp_path / "ids").read_text().split() == clips
+    run(FindRun(data, sql="SELECT clip_id FROM clips ORDER BY clip_id", count=2, out=tmp_path / "ids"), quiet)
+    assert (tmp_path / "ids").read_text().split() == sorted(clips)
+    with pytest.raises(ConfigError, match="expected a query with the column clip_id"):
+        run(FindRun(data, sql="SELECT count(*) FROM clips", out=tmp_path / "ids"), quiet)
+
+
+def test_where_nothing_is_found_the_reason_is_told(data: str, quiet: Console, tmp_path: Path) -> None:
+    dataset = Dataset.open(data)
+    (tag, *_) = sorted({tag for clip in dataset.clips() for tag in clip.tags})
+    note = run(FindRun(data, tags=(tag, "curvy")), quiet).facts["note"]
+    assert note.startswith("no clip has the tag curvy; there are ")
+    assert tag in note
+    assert "no clip is in the tile u0qj12" in run(FindRun(data, tile="u0qj12"), quiet).facts["note"]
+    assert run(FindRun(data, where="weight < 0"), quiet).facts["note"] == "no clip meets all of these together"
+    assert "note" not in run(FindRun(data, tags=(tag,)), quiet).facts
+    empty = Dataset.create(str(tmp_path / "empty"))
+    assert run(FindRun(empty.uri), quiet).facts["note"] == "the dataset has no clips yet: run dojo curate"
+
+
+@pytest.mark.parametrize("where", ["colour = 'red'", "weight >", "vehicle_id = car-003"])
+def test_a_condition_that_is_none_is_not_blamed_on_the_dataset(data: str, quiet: Console, where: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected a condition on clip_id, .*, for example weight > 1 AND"):
+        run(FindRun(data, where=where), quiet)
+
+
+def test_a_clip_that_resembles_only_what_is_not_drawn_stays(data: str) -> None:
+    dataset = embedded(data)
+    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99) > 0
+    before = {clip.clip_id: clip.weight for clip in dataset.clips()}
+    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99) == 0
+    assert {clip.clip_id: clip.weight for clip in dataset.clips()} == before
+
+
 def test_wishes_that_contradict_each_other_are_refused(data: str) -> None:
     with pytest.raises(ConfigError, match="expected sql alone"):
         FindRun(data, sql="SELECT 1", tags=("curve",))

@@ -149,6 +149,17 @@ def test_what_is_there_can_be_shown_to_a_person_and_to_a_machine(tmp_path: Path,
     assert json.loads(json.dumps(facts(dataset)))["content_hash"] == dataset.content_hash()
 
 
+def test_many_values_of_one_name_are_counted_and_not_listed(tmp_path: Path, small: SimpleNamespace) -> None:
+    dataset = filled(tmp_path, small, "a")
+    cities = [small.clip(small.drive("a"), str(n), tags=(f"city:{n}", f"reason:{n % 2}")) for n in range(5)]
+    dataset.put_clips(cities, {})
+    console = Console(width=160)
+    with console.capture() as text:
+        console.print(describe(dataset))
+    assert "city (5 values) 5, reason:0 3, reason:1 2" in text.get()
+    assert facts(dataset)["clip_tags"]["city:3"] == 1
+
+
 def test_an_empty_dataset_says_that_it_is_empty(tmp_path: Path) -> None:
     dataset = Dataset.create(str(tmp_path / "new" / "place"))
     assert (dataset.drives(), dataset.clips(), dataset.rejections(), dataset.known_files()) == ([], [], [], set())

@@ -52,7 +52,7 @@ class Plateau:
     """
 
     first_steps: int = 200
-    runs_at_most: int = 5
+    runs_at_most: int = 4
     gain: float = 0.02
     held_back: float = 0.1
 

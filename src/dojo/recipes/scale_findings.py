@@ -39,6 +39,9 @@ _DECADES = 2.0
 _BEYOND = 10.0
 """Assumed: hours are not told further than ten times beyond the largest size."""
 
+_DRIVES_OF_A_TAG = 5
+"""Assumed: a manoeuvre that fewer validation drives show is an anecdote."""
+
 LAWS = ("power", "floor")
 
 
@@ -156,9 +159,11 @@ def _said(needed: Needed) -> dict[str, Any]:
 
 
 def _by_tag(points: Sequence[Point], hours: np.ndarray) -> dict[str, Any]:
-    """The plain law of each manoeuvre that every point was judged on."""
+    """The plain law of each manoeuvre that every point was judged on; what a vehicle noted, `name:value`, is none."""
     found: dict[str, Any] = {}
     for tag in sorted(set.intersection(*(set(point.by_tag) for point in points))):
+        if ":" in tag or points[0].by_tag[tag]["groups"] < _DRIVES_OF_A_TAG:
+            continue
         values = np.array([point.by_tag[tag]["value"] for point in points])
         try:
             law = fit(hours, values, floor=False)

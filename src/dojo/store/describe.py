@@ -6,6 +6,7 @@ In: a dataset. Out: what `dojo ls` prints.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from dojo.store.dataset import Dataset
 from dojo.store.summary import Summary
 
 _VERSIONS_SHOWN = 5
+_VALUES_SHOWN = 3
 
 
 def describe(dataset: Dataset) -> Table:
@@ -65,4 +67,10 @@ def _per_hour(found: Summary) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    """Each name with its count; of `name:value` with many values, how many values."""
+    values = Counter(name.partition(":")[0] for name in counts)
+    said: Counter[str] = Counter()
+    for name, count in counts.items():
+        kind = name.partition(":")[0]
+        said[f"{kind} ({values[kind]} values)" if values[kind] > _VALUES_SHOWN else name] += count
+    return ", ".join(f"{name} {count:,}" for name, count in said.items()) or "none"
