@@ -7,7 +7,7 @@ import pytest
 
 from dojo.errors import ConfigError
 from dojo.world.road import make_road
-from dojo.world.stage import Place, cast_of, profile, start_m
+from dojo.world.stage import Place, cast_of, profile, queue_ahead, start_m
 from dojo.world.traffic import Density, EgoPlace, Traffic
 from dojo.world.trip import END_MARGIN_M, START_MARGIN_M
 
@@ -118,3 +118,14 @@ def test_an_empty_road_stays_empty():
     for _ in range(200):
         traffic.step(EgoPlace(400.0, (0,), 20.0, 4.7), 0.05)
     assert traffic.agents == []
+
+
+def test_a_share_of_drives_has_somebody_ahead_who_stops_and_moves_off():
+    road = make_road(3, "suburban", 2000.0)
+    queues = [queue_ahead(road, 0.25, seed, 0, 300.0, 12.0) for seed in range(400)]
+    assert 70 <= sum(map(len, queues)) <= 130
+    for (agent,) in filter(None, queues):
+        assert 12.0 <= agent.s_m - agent.length_m / 2 - 300.0 <= 30.0
+        assert [agent.part.pace_at(t) for t in (0.0, 60.0)] == [1.0, 1.0]
+        assert min(agent.part.pace_at(t) for t in np.arange(0, 30, 0.25)) == 0.0
+    assert queue_ahead(road, 0.0, 1, 0, 300.0, 12.0) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from dojo.world.driver import Style
 from dojo.world.road import make_road
+from dojo.world.stage import queue_ahead
 from dojo.world.trip import END_MARGIN_M, START_MARGIN_M, Moment, ego_pose, frame_times_ns, start_m, trip
 from dojo.world.vehicle import VehicleParameters, VehicleState
 
@@ -37,6 +39,17 @@ def test_looking_more_often_does_not_change_what_happens() -> None:
     assert abs(later_s) < 0.25
     moved = np.hypot(fast.state.x_m - slow.state.x_m, fast.state.y_m - slow.state.y_m)
     assert moved == pytest.approx(abs(later_s) * slow.state.speed_mps, abs=0.05)
+
+
+def test_behind_a_queue_people_stop_without_touching_it_and_move_off_again() -> None:
+    road = make_road(1, "suburban", 2000.0)
+    car, style = VehicleParameters.draw(1), Style.draw(1)
+    for seed in range(4):
+        drive = trip(road, car, style, seconds=30.0, fps=5.0, seed=seed, cast=partial(queue_ahead, road, 1.0, seed))
+        speeds, gaps = zip(*((m.state.speed_mps, m.traffic.leader(m.lane).gap_m) for m in drive), strict=True)
+        assert min(speeds) < 1.5, seed
+        assert speeds[-1] > min(speeds) + 1.0, seed
+        assert min(gaps) > 0.5, seed
 
 
 def test_a_trip_ends_before_the_road_does() -> None:
