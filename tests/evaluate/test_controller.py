@@ -56,6 +56,27 @@ def test_a_clothoid_is_read_where_the_delay_will_have_brought_the_vehicle():
     assert rate * 1.55 < asked.curvature_per_m < rate * 1.85
 
 
+@FEW
+@given(st.floats(0.0, 4.0), st.floats(-0.05, 0.05), st.floats(0.0, 0.6))
+def test_walking_pace_is_steered_by_metres_of_plan_and_not_by_its_first_centimetres(speed, noise_m, age):
+    positions = arc(0.0, speed)
+    positions[1:8, 1] += np.float32(noise_m) * np.array([1, -1, 1, -1, 1, -1, 1], np.float32)
+    asked = wanted(CONFIG, Plan.of(positions, NONE, 0.0), age)
+    assert abs(asked.curvature_per_m) < 0.04
+
+
+@FEW
+@given(st.floats(-0.1, 0.1), st.floats(1.5, 5.0), st.floats(-0.3, 0.3))
+def test_walking_pace_follows_a_bend(curvature, speed, acceleration):
+    asked = wanted(CONFIG, Plan.of(arc(curvature, speed, acceleration), NONE, 0.0), 0.1)
+    assert asked.curvature_per_m == pytest.approx(curvature, abs=2e-3 + 0.1 * abs(curvature))
+
+
+def test_a_plan_that_never_moves_turns_nothing():
+    still = np.zeros((33, 3), np.float32)
+    assert wanted(CONFIG, Plan.of(still, NONE, 0.0), 0.3).curvature_per_m == 0.0
+
+
 def test_the_action_is_taken_as_stated_where_that_is_asked():
     plan = Plan.of(arc(0.01, 10.0), Asked(-0.003, 0.7), 0.0)
     assert wanted(ControllerConfig(reads="action"), plan, 0.1) == Asked(-0.003, 0.7)

@@ -4,9 +4,10 @@ In: the most probable hypothesis of a plan, and how old it is. Out: curvature an
 Idea: what is asked now takes effect one actuator delay later, so it is read off the plan there; a plan grows older
 until the next one comes, and is read further along by its age. Twice the mean rate until the delay, less the rate now,
 is the rate at the delay for a plan whose rate changes evenly, and averages the plan's noise where a derivative would
-show it. What is asked stays within what driver assistance may ask for. Whether the vehicle turns as it was asked its
-yaw rate tells; what it lacks is slowly added (`Trim`), since a plan that begins anew five times a second forgives, but
-does not learn, that the wheels are out of line.
+show it. Slowly, the bend is read over some metres instead, however long they take. What is asked stays within what
+driver assistance may ask for. Whether the vehicle turns as it was asked its yaw rate tells; what it lacks is slowly
+added (`Trim`), since a plan that begins anew five times a second forgives, but does not learn, that the wheels are out
+of line.
 Source: openpilot selfdrive/controls/lib/drive_helpers.py: `kappa = 2 psi(t_a) / (v t_a) - psidot0 / v` and
 `a = 2 (v(t_a) - v0) / t_a - a0`. The rates now are means over half the delay: derivatives of the plan's first
 centimetres are noise.
@@ -34,6 +35,7 @@ MAX_CURVATURE_PER_M = 0.2
 _SHORT_M = 0.01  # Assumed: a piece of a plan shorter than a centimetre has no direction of its own
 _TRIM_PER_M = 0.005  # Assumed: more than that is not a trim but a fault
 _TRIM_FROM_MPS = 5.0  # Assumed: slower, a yaw rate's noise is a large curvature
+_READ_M = 3.0  # Assumed: a plan's decimetres of noise over less than that are bends that nobody means
 _STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
 
 
@@ -108,9 +110,13 @@ class Trim:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan to follow: heading and speed at `TRAJECTORY_TIMES_S` after its picture, and the action stated with it."""
+    """A plan to follow: the way until each of `TRAJECTORY_TIMES_S` after its picture, heading and speed there.
+
+    With it comes the action stated by the policy.
+    """
 
     taken_s: float
+    along_m: Float64[np.ndarray, " 33"]
     heading_rad: Float64[np.ndarray, " 33"]
     speed_mps: Float64[np.ndarray, " 33"]
     action: Asked
@@ -132,10 +138,23 @@ class Plan:
                 headings.append(headings[-1] + turned)
         return Plan(
             taken_s,
+            np.concatenate([[0.0], np.cumsum(length)]),
             np.interp(TRAJECTORY_TIMES_S, times, headings),
             np.interp(TRAJECTORY_TIMES_S, middle, length / np.diff(TRAJECTORY_TIMES_S)),
             action,
         )
+
+    def along_at(self, age_s: float) -> float:
+        """Way since the picture."""
+        return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.along_m))
+
+    def age_at(self, along_m: float) -> float:
+        """When it has gone so far, or its end if it never does."""
+        beyond = int(np.searchsorted(self.along_m, along_m))
+        if beyond == len(self.along_m):
+            return float(TRAJECTORY_TIMES_S[-1])
+        around = slice(max(beyond - 1, 0), beyond + 1)
+        return float(np.interp(along_m, self.along_m[around], TRAJECTORY_TIMES_S[around]))
 
     def heading_at(self, age_s: float) -> float:
         """Planned heading relative to that at the picture."""
@@ -152,10 +171,11 @@ def wanted(config: ControllerConfig, plan: Plan, now_s: float) -> Asked:
         return plan.action
     age, delay = now_s - plan.taken_s, config.actuator_delay_s + config.other_delays_s
     speed_now, speed_half, speed_then = (plan.speed_at(age + share * delay) for share in (0.0, 0.5, 1.0))
-    turn_now, turn_half, turn_then = (plan.heading_at(age + share * delay) for share in (0.0, 0.5, 1.0))
-    metres_per_s = max(speed_now, MIN_SPEED_MPS)
-    yaw_rate = (turn_half - turn_now) / (delay / 2)
-    curvature = (2 * (turn_then - turn_now) / delay - yaw_rate) / metres_per_s
+    reach = max(delay, plan.age_at(plan.along_at(age) + _READ_M) - age)
+    turn_now, turn_half, turn_then = (plan.heading_at(age + share * reach) for share in (0.0, 0.5, 1.0))
+    metres_per_s = max((plan.along_at(age + reach) - plan.along_at(age)) / reach, MIN_SPEED_MPS)
+    yaw_rate = (turn_half - turn_now) / (reach / 2)
+    curvature = (2 * (turn_then - turn_now) / reach - yaw_rate) / metres_per_s
     acceleration = 2 * (speed_then - speed_now) / delay - (speed_half - speed_now) / (delay / 2)
     return Asked(curvature, acceleration)
 
