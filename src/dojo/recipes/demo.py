@@ -33,8 +33,10 @@ def _fleet() -> FleetConfig:
 
     Five frames a second are all that the policy looks at. After 3,000 steps of 32 anchors, its lateral error at 3 s on
     held-out roads was 0.70 of that of constant turn rate with 192 drives of 20 s, 0.78 with 96 drives of 40 s.
+    Without queues: in as many steps it learns to brake as well (0.80 of the average error over 3 s of constant turn
+    rate, not 0.98), but less of the road to the side (0.78 at 3 s, not 0.70).
     """
-    return FleetConfig(regions=24, drives_per_vehicle=10, seconds_per_drive=14.0, fps=5.0)
+    return FleetConfig(regions=24, drives_per_vehicle=10, seconds_per_drive=14.0, fps=5.0, queue_share=0.0)
 
 
 def _recipe() -> OnPolicyRun:
