@@ -19,7 +19,7 @@ from pyarrow import fs
 from dojo.errors import ConfigError
 from dojo.recipes import engine
 from dojo.recipes.ingest import IngestConfig, ingest
-from dojo.recipes.sources import Tree
+from dojo.recipes.sources import Tree, _needed
 from dojo.recipes.workers import Died
 from dojo.store import Dataset
 
@@ -105,6 +105,19 @@ def test_the_same_from_and_to_object_storage(
     named = [path for drive in Dataset.open(f"{bucket}/data").drives() for path, *_ in drive.provenance.files]
     assert named
     assert all(path.startswith(f"{bucket}/fleet/car-") for path in named)
+
+
+def test_a_recording_takes_its_own_objects_and_small_ones_near_it_that_are_no_recordings() -> None:
+    objects = [
+        ("about.toml", 10),
+        ("car/about.toml", 10),
+        ("car/a.mp4", 5_000_000),
+        ("car/b.mp4", 10),
+        ("car/large", 5_000_000),
+        ("car/deeper/note", 10),
+    ]
+    taken = {"car/a.mp4", "car/b.mp4"}
+    assert _needed({"car/a.mp4"}, taken, objects) == ("about.toml", "car/about.toml", "car/a.mp4")
 
 
 def test_a_recording_in_object_storage_is_received_without_listing_the_fleet_again(

@@ -172,15 +172,26 @@ class Finder:
     def __call__(self, branch: Branch) -> list[Found]:
         """Those below one name, or those that lie directly at the address."""
         with self.tree.copy(name for name, _ in branch.objects) as (folder, root):
-            return [self._found(branch, recording, folder, root) for recording in self.gateway.find(root, self.known)]
+            recordings = list(self.gateway.find(root, self.known))
+            names = [{file.path.relative_to(root).as_posix() for file in recording.files} for recording in recordings]
+            taken = set().union(*names)
+            return [
+                replace(
+                    _found(_moved(recording, folder, Path("/")), lambda path: self.tree.address(path, Path("/"))),
+                    objects=_needed(mine, taken, branch.objects),
+                )
+                for recording, mine in zip(recordings, names, strict=True)
+            ]
 
-    def _found(self, branch: Branch, recording: Recording, folder: Path, root: Path) -> Found:
-        names = {file.path.relative_to(root).as_posix() for file in recording.files}
-        comes_with = _with_companions(names)
-        return replace(
-            _found(_moved(recording, folder, Path("/")), lambda path: self.tree.address(path, Path("/"))),
-            objects=tuple(name for name, size in branch.objects if comes_with(name, size)),
-        )
+
+def _needed(mine: set[str], taken: set[str], objects: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """A recording's own objects, and small ones beside or above them that are no recording's."""
+    above = {str(folder) for name in mine for folder in PurePosixPath(name).parents}
+    return tuple(
+        name
+        for name, size in objects
+        if name in mine or (name not in taken and size <= _COMPANION_BYTES and str(PurePosixPath(name).parent) in above)
+    )
 
 
 @dataclass(frozen=True)
@@ -230,12 +241,6 @@ def _moved(recording: Recording, before: Path, after: Path) -> Recording:
         folder=after / recording.folder.relative_to(before),
         files=tuple(replace(file, path=after / file.path.relative_to(before)) for file in recording.files),
     )
-
-
-def _with_companions(names: set[str]) -> Callable[[str, int], bool]:
-    """Whether an object is one of these, or small and in a folder that holds one of them at whatever depth."""
-    above = {str(folder) for name in names for folder in PurePosixPath(name).parents}
-    return lambda name, size: name in names or (size <= _COMPANION_BYTES and str(PurePosixPath(name).parent) in above)
 
 
 def _renamed(drive: Drive, said: Callable[[str], str]) -> Drive:
