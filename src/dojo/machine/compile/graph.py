@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 from dojo.errors import ConfigError
 
+WEIGHT_GRADIENT = ", gradient of weight"
+"""How the name of a product ends that sums over the samples: its result is as large as a weight, whatever the batch."""
+
 
 class Kind(enum.StrEnum):
     """What limits an operator: arithmetic kinds have a matrix shape, the others move bytes."""
