@@ -52,6 +52,7 @@ VERBS = {
     "drive": "pictures through a bundle to commands, on a bus or a simulated vehicle; --shadow only watches",
     "conformance": "test the adapter of a vehicle platform on a bench without a car",
     "release-demo": "the demo's policy to two carmakers and on two vehicles, with every attack on the way refused",
+    "machine": "how long a training step takes on a machine, and what limits it: dojo machine step gpt-175b --on h100",
     "plan": "what a target takes on a machine, by a date and for a budget: dojo plan exapod-100",
     "rerun": "repeat an earlier run from its run.json: dojo rerun runs/demo/run.json --out runs/again",
 }

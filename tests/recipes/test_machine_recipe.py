@@ -1,0 +1,74 @@
+"""`dojo machine`: what it answers, and when it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dojo import cli
+from dojo.errors import ConfigError, EvaluationError
+from dojo.machine.compile.partition import Recompute
+from dojo.recipes import machine
+
+SILENT = Console(quiet=True)
+
+
+def test_a_step_says_time_limiter_memory_energy_and_cost(tmp_path: Path) -> None:
+    config = machine.StepRun("gpt-22b", count=64, batch=64, trace=tmp_path / "trace.json")
+    facts = machine.run(config, SILENT).facts
+    assert 0.3 < facts["utilisation"] < 0.8
+    assert facts["step_s_between"][0] < facts["step_s"] < facts["step_s_between"][1]
+    assert sum(facts["shares"].values()) == pytest.approx(1)
+    assert facts["limiter"] == next(iter(facts["shares"]))
+    assert facts["memory_gb_each"] <= facts["memory_limit_gb"] == 80
+    assert facts["energy_j"] > 0
+    assert facts["cost_usd"] > 0
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert facts["played_s"] == pytest.approx(facts["step_s"], rel=0.04)
+
+
+def test_a_split_may_be_given_and_is_refused_with_a_way_out() -> None:
+    given = machine.StepRun("gpt-22b", count=8, batch=8, tensor=8, recompute=Recompute.FULL)
+    assert "full recomputation" in machine.run(given, SILENT).facts["split"]
+    with pytest.raises(ConfigError, match="expected a multiple of tensor x pipeline = 16, got 8"):
+        machine.run(machine.StepRun("gpt-22b", count=8, tensor=8, pipeline=2), SILENT)
+    with pytest.raises(ConfigError, match="model: expected one of"):
+        machine.run(machine.StepRun("gpt-2000"), SILENT)
+
+
+def test_a_die_is_a_machine_too() -> None:
+    facts = machine.run(machine.StepRun("gpt-1.7b", on="d1", count=50, batch=50), SILENT).facts
+    assert facts["step_s"] > 0
+
+
+def test_a_search_lists_the_fastest_first() -> None:
+    facts = machine.run(machine.SearchRun("gpt-7.5b", count=16, batch=64, keep=3), SILENT).facts
+    assert [choice["seconds"] for choice in facts["best"]] == sorted(choice["seconds"] for choice in facts["best"])
+    assert facts["fitting"] <= facts["legal"]
+
+
+def test_validation_without_vtrains_tables_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_DATA", tmp_path / "nowhere")
+    facts = machine.run(machine.ValidateRun(), SILENT).facts
+    assert facts["held_out"]["h100"]["mean_abs_error"] < 0.10
+    assert "a100_multi_node" not in facts["held_out"]
+    assert "--vtrain" in facts["missing"][0]
+    with pytest.raises(ConfigError, match="give their folder as --vtrain"):
+        machine.run(machine.ValidateRun(vtrain=tmp_path), SILENT)
+
+
+def test_a_missed_bound_fails_and_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_DATA", tmp_path / "nowhere")
+    monkeypatch.setitem(machine.BOUNDS, "h100", 0.001)
+    with pytest.raises(EvaluationError, match="h100: expected a mean error below 0% on held-out rows, got"):
+        machine.run(machine.ValidateRun(), SILENT)
+
+
+def test_the_verb_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["machine", "search", "gpt-1.7b", "--count", "8", "--batch", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]
