@@ -4,11 +4,11 @@ In: a step at any batch size, a machine that is a mesh, how many dies. Out: `Pla
 and the nearest that there is.
 Idea: space is data, time is operators. All nodes of a replica work on one operator at a time; each has some of the
 samples or of the places in their pictures, and keeps what it computes in its own SRAM until the backward pass wants it.
-Then activations need not move, and weights come to everybody as they are used. Where there are more nodes than places
-it pays to cut columns or sums too; the cheapest cut is taken. SRAM is the only memory: activations have to fit.
+Then activations need not move, and weights come to everybody as they are used. SRAM is the only memory: activations
+have to fit.
 Weights, gradients and the optimiser's state lie beside them where there is room, and stream from the memory of the
 interface processors where there is not.
-Not here: seconds (`simulate/vision.py`).
+Not here: how one operator is divided (`cuts.py`), seconds (`simulate/vision.py`).
 Source: Tesla at Hot Chips 34, 2022 (transfers run on their own thread, SRAM is the main memory); Tesla at AI Day 2022,
 as told at share.snipd.com: a slice of the mesh is made large enough to fit a batch-norm surface and is one accelerator.
 """
@@ -18,10 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dojo.errors import ConfigError
 from dojo.machine.chip.spec import Machine
 from dojo.machine.compile.batches import Batches
+from dojo.machine.compile.cuts import Cut, cut
 from dojo.machine.compile.fuse import fuse
 from dojo.machine.compile.graph import WEIGHT_GRADIENT, Graph, Kind, Operator, Phase
 from dojo.machine.network.mesh import Mesh, mesh_levels, mesh_of
@@ -30,31 +32,6 @@ WEIGHT_BYTES, GRADIENT_BYTES, STATE_BYTES = 2, 4, 12
 """Of each parameter. Source: Rajbhandari et al. 2020, "ZeRO", section 3.1; gradients are summed in 32 bits."""
 NORM_SAMPLES = 32
 """How many samples batch normalisation has to see. Source: Wu and He 2018, "Group Normalization", figure 1."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How an operator is divided over the nodes of a replica.
-
-    Args:
-        batch, rows, columns, depth: pieces of its matrix along each side; all 1 for what has none.
-        cycles: of the slowest node, its operands at hand.
-        inbound_bytes: that the mesh brings to each node.
-        moves_activations: whether some of them wait for the operator before; weights are sent for ahead.
-    """
-
-    batch: int = 1
-    rows: int = 1
-    columns: int = 1
-    depth: int = 1
-    cycles: float = 0.0
-    inbound_bytes: float = 0.0
-    moves_activations: bool = False
-
-    @property
-    def pieces(self) -> int:
-        """Nodes that have a part."""
-        return self.batch * self.rows * self.columns * self.depth
 
 
 @dataclass(frozen=True)
@@ -119,7 +96,7 @@ def place(step: Batches, machine: Machine, samples: int, *, dies: int, replicas:
         raise ConfigError(f"replicas: expected a divisor of {dies} dies and {samples} samples, got {replicas}")
     mesh = mesh_of(machine, dies // replicas)
     each = samples // replicas
-    graph = fuse(step.at(each))
+    graph = fused_at(step, each)
     if any("batch_norm" in operator.name for operator in graph.operators) and each < min(samples, NORM_SAMPLES):
         raise ConfigError(
             f"place {graph.model}: expected {NORM_SAMPLES} samples or more where batch normalisation is computed, got "
@@ -135,6 +112,12 @@ def place(step: Batches, machine: Machine, samples: int, *, dies: int, replicas:
         )
     cuts = _all_cuts(graph, machine, mesh)
     return Placement(graph, mesh, replicas, cuts, sram, streamed, limit, rate)
+
+
+@lru_cache(maxsize=64)
+def fused_at(step: Batches, samples: int) -> Graph:
+    """The fused step of one replica; a search asks for the same ones again and again."""
+    return fuse(step.at(samples))
 
 
 def _all_cuts(graph: Graph, machine: Machine, mesh: Mesh) -> tuple[Cut, ...]:
@@ -183,12 +166,12 @@ def _stored(
 
 def _too_large(step: Batches, machine: Machine, graph: Graph, mesh: Mesh, replicas: int, wanted: float) -> str:
     """The reason, and what would fit: fewer samples here, or more dies for as many."""
-    fits = graph.samples
-    while fits and _wanted(step, fits) > mesh.sram_bytes:
-        fits = min(fits - 1, math.floor(fits * mesh.sram_bytes / _wanted(step, fits)))
+    most = graph.samples
+    while most and _wanted(step, most) > mesh.sram_bytes:
+        most = min(most - 1, math.floor(most * mesh.sram_bytes / _wanted(step, most)))
     tile = machine.count(machine.accelerator, mesh_levels(machine)[2].name)
     tiles = math.ceil(wanted / mesh_of(machine, tile).sram_bytes)
-    fewer = f"{fits * replicas} samples fit here" if fits else "not even one sample a replica fits here"
+    fewer = f"{most * replicas} samples fit here" if most else "not even one sample a replica fits here"
     return (
         f"place {graph.model}: expected at most {mesh.sram_bytes / 1e9:.2f} GB of SRAM on {mesh.dies} dies for a "
         f"replica's activations, got {wanted / 1e9:.2f} GB for {graph.samples} samples; {fewer}, and "
@@ -196,8 +179,13 @@ def _too_large(step: Batches, machine: Machine, graph: Graph, mesh: Mesh, replic
     )
 
 
+def fits(step: Batches, machine: Machine, samples: int, dies: int) -> bool:
+    """Whether the activations of one replica's samples fit into the SRAM of so many dies."""
+    return _wanted(step, samples) <= mesh_of(machine, dies).sram_bytes
+
+
 def _wanted(step: Batches, samples: int) -> float:
-    graph = fuse(step.at(samples))
+    graph = fused_at(step, samples)
     return activation_bytes(graph) + working_bytes(graph)
 
 
@@ -213,99 +201,6 @@ def _interfaces(machine: Machine, dies: int) -> tuple[float, float]:
                 share = level.parts[part].count * dies / whole
                 return share * beside.memory.capacity_bytes, share * rate
     return 0.0, 0.0
-
-
-def cut(operator: Operator, machine: Machine, mesh: Mesh) -> Cut:
-    """The division of an operator that takes its nodes and the mesh the least time."""
-    _, node, _ = mesh_levels(machine)
-    assert node.clock is not None, "a node that multiplies has a clock"
-    assert node.ports is not None, "D1's ports are published"
-    if not operator.matrix:
-        # Two vectors in and one out a cycle, and one operation on each number of them.
-        loads = operator.read_bytes / node.ports.vector_load_bytes
-        stores = operator.written_bytes / node.ports.vector_store_bytes
-        return Cut(rows=mesh.nodes, cycles=max(loads, stores) / mesh.nodes)
-    clock_hz = node.clock.clock_hz
-
-    def seconds(one: Cut) -> float:
-        waiting = mesh.reach_s if one.moves_activations else 0.0
-        return max(one.cycles / clock_hz, one.inbound_bytes / mesh.node_bytes_per_s) + waiting
-
-    return min(_cuts(operator, machine, mesh), key=lambda one: (seconds(one), one.pieces))
-
-
-def _cuts(operator: Operator, machine: Machine, mesh: Mesh) -> list[Cut]:
-    """Ways to divide a product: pieces of its columns and its sum by powers of two, of its rows as many as are left."""
-    batch, m, n, k = operator.matrix
-    sums = operator.name.endswith(WEIGHT_GRADIENT)
-    batches = min(batch, mesh.nodes)
-    left = mesh.nodes // batches
-    found = []
-    for columns in _powers(min(left, n)):
-        for depth in _powers(min(left // columns, k)):
-            rows = max(1, min(left // (columns * depth), m))
-            if sums:  # What is left goes along the samples, which here are summed over.
-                for some in _powers(rows):
-                    deep = max(1, min(left // (columns * some), k))
-                    found.append(_cut(operator, machine, Cut(batches, some, columns, deep)))
-                break
-            found.append(_cut(operator, machine, Cut(batches, rows, columns, depth)))
-    return found
-
-
-def _powers(largest: int) -> list[int]:
-    return [1 << power for power in range(max(1, largest).bit_length())]
-
-
-def _cut(operator: Operator, machine: Machine, one: Cut) -> Cut:
-    """With what it costs a node."""
-    batch, m, n, k = operator.matrix
-    rows, columns, depth = math.ceil(m / one.rows), math.ceil(n / one.columns), math.ceil(k / one.depth)
-    size = 4 if operator.dtype == "float32" else 2
-    times = math.ceil(batch / one.batch)
-    inbound = _inbound(operator, one, rows, columns, depth, size) * times
-    return Cut(
-        batch=one.batch,
-        rows=one.rows,
-        columns=one.columns,
-        depth=one.depth,
-        cycles=_cycles(operator, machine, rows, columns, depth) * times,
-        inbound_bytes=inbound,
-        moves_activations=one.columns * (one.rows if operator.name.endswith(WEIGHT_GRADIENT) else one.depth) > 1,
-    )
-
-
-def _cycles(operator: Operator, machine: Machine, rows: int, columns: int, depth: int) -> float:
-    """Of one node: blocks of its matrix unit, or of its vector unit where numbers are 32 bits wide."""
-    _, node, _ = mesh_levels(machine)
-    assert node.matrix is not None, "mesh nodes multiply"
-    assert node.vector is not None, "and have a vector unit"
-    batch, m, n, k = operator.matrix
-    # What a causal mask hides is not computed, and of a convolution's border not all.
-    real = operator.flops / (2.0 * batch * m * n * k)
-    if operator.dtype == "float32":
-        return real * rows * math.ceil(columns * 4 / node.vector.width_bytes) * depth
-    unit = node.matrix
-    blocks = math.ceil(rows / unit.rows) * math.ceil(columns / unit.columns) * math.ceil(depth / unit.depth)
-    return real * blocks / unit.units
-
-
-def _inbound(operator: Operator, one: Cut, rows: int, columns: int, depth: int, size: int) -> float:
-    """Bytes that come to a node, of one product of the batch: operands that lie elsewhere, and parts of sums.
-
-    Samples lie by rows, or by depth where they are summed over. The right factor of what is neither a batch of products
-    nor a gradient is a weight, and lies all over the mesh. Pieces of its columns lie one below the other, so that a row
-    of the mesh carries one of them to all its nodes, and a column the activations that its nodes share: no wire carries
-    more than a node takes. A convolution's halo is left out: with 6 x 6 places a node it is as large as the places
-    themselves, some kilobytes, which come in while the node computes a hundred times as long.
-    """
-    if operator.name.endswith(WEIGHT_GRADIENT):
-        shared = 1 - 1 / (one.rows * one.columns)
-        operands = shared * size * depth * (rows + columns)
-        return operands + 4.0 * rows * columns * (one.depth - 1) / one.depth
-    left = size * rows * depth * (1 - 1 / (one.columns * one.depth))
-    right = size * depth * columns * (1 - 1 / one.rows if operator.matrix[0] > 1 else 1.0)
-    return left + right + 4.0 * rows * columns * (one.depth - 1) / one.depth
 
 
 def is_normalised_over_samples(operator: Operator) -> bool:

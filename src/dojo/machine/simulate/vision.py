@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from dojo.errors import ConfigError
 from dojo.machine.chip.spec import Machine
 from dojo.machine.compile.batches import Batches
+from dojo.machine.compile.cuts import Cut
 from dojo.machine.compile.fuse import fuse
 from dojo.machine.compile.graph import WEIGHT_GRADIENT, Graph, Operator, Phase
-from dojo.machine.compile.place import GRADIENT_BYTES, Cut, Placement, is_normalised_over_samples, place
+from dojo.machine.compile.place import GRADIENT_BYTES, Placement, fits, is_normalised_over_samples, place
 from dojo.machine.network.collectives import halving_all_reduce_s, mesh_all_reduce_s, ring_all_reduce_s
 from dojo.machine.network.link import LinkCost
 from dojo.machine.network.mesh import Mesh, mesh_levels, mesh_of
@@ -360,11 +361,9 @@ def largest_that_fits(step: Batches, machine: Machine, dies: int) -> int:
     Raises:
         ConfigError: not even one.
     """
+    if not fits(step, machine, 1, dies):
+        place(step, machine, 1, dies=dies)
     samples = 1
-    place(step, machine, samples, dies=dies)
-    while True:
-        try:
-            place(step, machine, 2 * samples, dies=dies)
-        except ConfigError:
-            return samples
+    while fits(step, machine, 2 * samples, dies):
         samples *= 2
+    return samples
