@@ -24,9 +24,10 @@ from dojo.recipes.workers import Died
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 """How often a task may lose its process. Assumed: machines of a cluster are taken away at any time, so a death says
-less about its task than on one machine; a task that kills its process five times over is to blame."""
+less about its task than on one machine; where every other task loses its process, one in a million is given up
+without blame, and one that kills its process wherever it runs costs twenty starts."""
 
 _AHEAD = 2
 """Tasks handed out per core: the next one waits where the last one ends."""

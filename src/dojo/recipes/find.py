@@ -140,7 +140,9 @@ def _why_nothing(config: FindRun, dataset: Dataset, tile: str | None) -> str:
         return "the dataset has no clips yet: run dojo curate"
     known = {tag for tags in clips["tags"].to_pylist() for tag in tags}
     if strange := [tag for tag in config.tags if tag not in known]:
-        return f"no clip has the tag {', '.join(strange)}; there are {', '.join(sorted(known))}"
+        noted = sorted({f"{tag.partition(':')[0]}:..." for tag in known if ":" in tag})
+        there = [*sorted(tag for tag in known if ":" not in tag), *noted]
+        return f"no clip has the tag {', '.join(strange)}; there are {', '.join(there)}"
     tiles = {name for names in clips["tiles"].to_pylist() for name in names}
     if tile is not None and not any(name.startswith(tile) for name in tiles):
         return f"no clip is in the tile {tile}; the clips are in {len(tiles)}, such as {', '.join(sorted(tiles)[:5])}"
