@@ -84,6 +84,8 @@ def test_codes_are_read_as_defined(fmt: FloatFormat) -> None:
     np.testing.assert_array_equal(values.view(np.uint32) << 1, expected.view(np.uint32) << 1, strict=True)
     finite = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(values[finite]), np.signbit(expected[finite]))
+    told = [int(scalar.read_flags(int(code), fmt)) for code in codes]
+    np.testing.assert_array_equal(array.read_flags(codes.astype(np.uint32), fmt), told)
 
 
 @pytest.mark.parametrize("fmt", [formats.cfloat8_1_4_3(11)], ids=named)
@@ -103,6 +105,23 @@ def test_the_table_and_the_long_way_agree_on_every_half_and_what_lies_just_above
             wide = values.astype(np.float64)
         for short, long in zip(array.encode_with_flags(values, fmt), array.encode_with_flags(wide, fmt), strict=True):
             np.testing.assert_array_equal(short, long)
+
+
+WIDE = [fmt for fmt in VARIED if fmt.bits > 8 and fmt.signed]
+
+
+@pytest.mark.parametrize("fmt", [*WIDE, dataclasses.replace(formats.BF16, saturate=True)], ids=named)
+def test_float32_arithmetic_and_the_long_way_agree_on_a_million_patterns_and_all_halves(fmt: FloatFormat) -> None:
+    # float64 takes the long way. Random patterns seldom lie at the middle of two codes; halves of wide formats do.
+    drawn = np.random.default_rng(7).integers(0, 1 << 32, 1_000_000, dtype=np.uint32)
+    middles = (drawn[:200_000] >> (23 - fmt.mantissa_bits) << (23 - fmt.mantissa_bits)) | (
+        np.uint32(1) << np.uint32(22 - fmt.mantissa_bits)
+    )
+    values = np.concatenate([drawn, middles, middles + np.uint32(1), middles - np.uint32(1), HALVES.view(np.uint32)])
+    values = values.view(np.float32)
+    with np.errstate(invalid="ignore"):
+        wide = values.astype(np.float64)
+    np.testing.assert_array_equal(array.encode(values, fmt), array.encode(wide, fmt))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dojo.errors import ConfigError
 from dojo.machine.numbers import formats
 from dojo.machine.numbers.format import FloatFormat, Subnormals
 from dojo.machine.numbers.rounding import Flag, Stochastic
-from dojo.machine.numbers.scalar import decode, encode, quantise
+from dojo.machine.numbers.scalar import decode, encode, quantise, read_flags
 
 E4M3 = formats.OCP_E4M3
 LITERAL = formats.cfloat8_1_4_3(7, subnormals=Subnormals.LITERAL)
@@ -152,6 +152,15 @@ def test_flags_say_what_was_lost() -> None:
     assert encode(1e-300, E4M3) == (0, Flag.INEXACT | Flag.UNDERFLOW)
     assert encode(-1e9, E4M3).flags == Flag.OVERFLOW | Flag.INEXACT
     assert encode(math.nan, E4M3).flags == Flag(0)
+
+
+def test_reading_a_subnormal_code_is_told_also_where_it_is_flushed() -> None:
+    assert [read_flags(code, E4M3) for code in (0, 1, 7, 8, 0x80, 0x81, 0x88, 0x7F)] == [
+        *(Flag(0), Flag.DENORMAL, Flag.DENORMAL, Flag(0)),
+        *(Flag(0), Flag.DENORMAL, Flag(0), Flag(0)),
+    ]
+    assert read_flags(0x3FF, formats.CFLOAT16_UHP) == Flag.DENORMAL
+    assert read_flags(0x400, formats.CFLOAT16_UHP) == Flag(0)
 
 
 def test_the_hole_of_the_literal_reading_rounds_to_its_nearer_edge() -> None:

@@ -5,7 +5,9 @@ Idea: in general, the exponent of a number says how many steps it is, floor says
 left decides. Every product and difference in it is exact in float64, so the choice is the definition's. For eight
 bits and fewer, to nearest, a shorter way: fold a float32 into its upper 16 bits, setting the last of them if anything
 was cut off (rounding to odd), and look the code up. With at least two bits more than the format keeps, rounding to
-odd first does not change what rounding to nearest answers afterwards.
+odd first does not change what rounding to nearest answers afterwards. For wider formats, to nearest: add a power of two
+so large that float32 itself keeps no more places than the format, and the addition rounds; or, where the exponents are
+float32's own, half a step as integers.
 Not here: the definition (`scalar.py`), the twin for torch (`tensor.py`).
 Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
 odd".
@@ -17,9 +19,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, UInt, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt, UInt8, UInt32
 
-from dojo.machine.numbers.format import FloatFormat, Subnormals
+from dojo.machine.numbers.format import FloatFormat, Specials, Subnormals
 from dojo.machine.numbers.rounding import (
     DITHER_BITS,
     GAMMA,
@@ -43,6 +45,8 @@ def encode(
     codes = np.empty(values.size, _code_type(fmt))
     if _fits_the_table(values, fmt, rounding):
         _look_up(values, _nearest_tables(fmt)[0], codes)
+    elif _rounds_in_float32(values, fmt, rounding):
+        _round_in_float32(values, fmt, codes)
     else:
         _in_blocks(values, rounding, lambda block, dither: (_encode_block(block, fmt, dither)[0],), (codes,))
     return codes.reshape(values.shape)
@@ -65,6 +69,13 @@ def encode_with_flags(
 def decode(codes: UInt[np.ndarray, "*shape"], fmt: FloatFormat) -> Float32[np.ndarray, "*shape"]:
     """The values of an array of codes, exactly; bits above the format's are ignored."""
     return np.take(_decode_table(fmt), codes, mode="wrap")
+
+
+def read_flags(codes: UInt[np.ndarray, "*shape"], fmt: FloatFormat) -> UInt8[np.ndarray, "*shape"]:
+    """What reading each code tells: that it is subnormal, also where such are read as zero."""
+    magnitude = codes & (fmt.sign_code - 1)
+    denormal = (magnitude > 0) & (magnitude < fmt.smallest_normal_code)
+    return denormal.astype(np.uint8) * np.uint8(Flag.DENORMAL)
 
 
 def quantise(
@@ -226,3 +237,60 @@ def _look_up(values: Float32[np.ndarray, "*shape"], table: np.ndarray, result: n
         np.right_shift(fold, np.uint32(16), out=fold)
         place[:] = fold
         np.take(table, place, out=result[start : start + _BLOCK], mode="wrap")
+
+
+_INFINITY = 0x7F800000
+
+
+def _has_float32s_exponents(fmt: FloatFormat) -> bool:
+    return fmt.exponent_bits == 8 and fmt.bias == 127 and fmt.specials is Specials.TOP_EXPONENT
+
+
+def _rounds_in_float32(values: Float[np.ndarray, "*shape"], fmt: FloatFormat, rounding: Rounding) -> bool:
+    """Whether float32 arithmetic rounds as the format does: it has room for what is added, or the same exponents."""
+    highest = (fmt.largest_code >> fmt.mantissa_bits) - fmt.bias
+    room = highest + 24 - fmt.mantissa_bits <= 127 and fmt.step_exponent >= -124
+    plain = fmt.signed and fmt.subnormals is Subnormals.GRADUAL and isinstance(rounding, NearestEven)
+    return plain and values.dtype == np.float32 and (room or _has_float32s_exponents(fmt))
+
+
+def _round_in_float32(values: Float32[np.ndarray, "*shape"], fmt: FloatFormat, codes: UInt[np.ndarray, " n"]) -> None:
+    """Fill codes, a block at a time."""
+    bits = np.ravel(values).view(np.uint32)
+    rounded = _codes_by_half_a_step if _has_float32s_exponents(fmt) else _codes_by_adding
+    nan_code = np.uint32(fmt.largest_code if fmt.nan_code is None else fmt.nan_code)
+    shift = np.uint32(32 - fmt.bits)
+    for start in range(0, bits.size, _BLOCK):
+        block = bits[start : start + _BLOCK]
+        magnitude = block & np.uint32(0x7FFFFFFF)
+        found = np.minimum(rounded(magnitude, fmt), np.uint32(fmt.beyond_code))
+        if magnitude.max() > _INFINITY:
+            found[magnitude > _INFINITY] = nan_code
+        np.bitwise_or(found, (block >> shift) & np.uint32(fmt.sign_code), out=found)
+        codes[start : start + _BLOCK] = found
+
+
+def _codes_by_half_a_step(magnitude: UInt32[np.ndarray, " n"], fmt: FloatFormat) -> UInt32[np.ndarray, " n"]:
+    """Codes without sign; half a step more for an odd code than for an even one, less the smallest part."""
+    places = np.uint32(23 - fmt.mantissa_bits)
+    half = np.uint32((1 << (22 - fmt.mantissa_bits)) - 1)
+    odd = (magnitude >> places) & np.uint32(1)
+    odd += magnitude
+    odd += half
+    return odd >> places
+
+
+def _codes_by_adding(magnitude: UInt32[np.ndarray, " n"], fmt: FloatFormat) -> UInt32[np.ndarray, " n"]:
+    """Codes without sign; what is too large counts as the power of two after the largest number."""
+    highest = (fmt.largest_code >> fmt.mantissa_bits) - fmt.bias
+    places = np.uint32(23 - fmt.mantissa_bits)
+    held = np.minimum(magnitude, np.uint32((highest + 128) << 23))
+    exponent = np.maximum(held & np.uint32(_INFINITY), np.uint32((128 - fmt.bias) << 23))
+    addend = exponent + (places << np.uint32(23))
+    total = (held.view(np.float32) + addend.view(np.float32)).view(np.uint32)
+    total -= addend
+    exponent >>= places
+    total += exponent
+    # Wraps while the exponent alone is below the format's zero; the sum is not.
+    total -= np.uint32((128 - fmt.bias) << fmt.mantissa_bits)
+    return total

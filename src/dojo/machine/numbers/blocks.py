@@ -4,7 +4,7 @@ In: numbers, 32 to a block. Out: one scale code and 32 element codes for each bl
 Idea: the scale is a power of two (E8M0: eight bits of exponent and nothing else), chosen so that the largest element
 has the highest exponent that its format can write. Elements then saturate: the largest may lie up to a quarter above
 what the format holds. The plain definition takes one block with fractions; the twin takes arrays.
-Not here: the element formats (`formats.py`, and `fixed.py` for MXINT8).
+Not here: the element formats (`formats.py`, and `fixed.py` for MXINT8), the twin for torch (`block_tensor.py`).
 Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5 and 6.3.
 """
 
@@ -100,6 +100,14 @@ def _decode_element(code: int, element: FloatFormat | FixedFormat) -> float:
     return fixed.decode(code, element) if isinstance(element, FixedFormat) else scalar.decode(code, element)
 
 
+def refuse_parts(length: int, fmt: BlockFormat) -> None:
+    """Refuse an axis that is not a whole number of blocks."""
+    if length % BLOCK_SIZE:
+        raise ConfigError(
+            f"{fmt.name}: expected a last axis of whole blocks of {BLOCK_SIZE}, got {length}; pad with zeros"
+        )
+
+
 def encode_blocks(
     values: Float[np.ndarray, "*batch n"], fmt: BlockFormat, rounding: Rounding = NEAREST_EVEN
 ) -> tuple[UInt8[np.ndarray, "*batch blocks"], UInt[np.ndarray, "*batch n"]]:
@@ -108,10 +116,7 @@ def encode_blocks(
     Raises:
         ConfigError: the last axis is not a whole number of blocks.
     """
-    if values.shape[-1] % BLOCK_SIZE:
-        raise ConfigError(
-            f"{fmt.name}: expected a last axis of whole blocks of {BLOCK_SIZE}, got {values.shape[-1]}; pad with zeros"
-        )
+    refuse_parts(values.shape[-1], fmt)
     blocks = values.reshape(*values.shape[:-1], -1, BLOCK_SIZE)
     finite = np.isfinite(blocks).all(-1)
     blocks = np.where(finite[..., None], blocks, 0.0).astype(np.float64)

@@ -34,6 +34,8 @@ class Flag(IntFlag):
     """Beyond the format's range: clamped, or made infinite or NaN."""
     INVALID = 8
     """NaN, into a format that has none."""
+    DENORMAL = 16
+    """A subnormal code was read: what Tesla's paper lists as an exception of its own (page 9)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ def decode(code: int, fmt: FloatFormat) -> float:
     return sign * math.ldexp(ladder(fmt)[magnitude], fmt.step_exponent)
 
 
+def read_flags(code: int, fmt: FloatFormat) -> Flag:
+    """What reading a code tells: that it is subnormal, also where such are read as zero."""
+    return Flag.DENORMAL if 0 < code & (fmt.sign_code - 1) < fmt.smallest_normal_code else Flag(0)
+
+
 def encode(value: float, fmt: FloatFormat, rounding: Rounding = NEAREST_EVEN, index: int = 0) -> Encoded:
     """The code for a number, and flags; `index` is the number's place in its tensor, for stochastic rounding."""
     negative = math.copysign(1.0, value) < 0

@@ -136,8 +136,7 @@ class Storage:
 
     @contextmanager
     def stored(self) -> Iterator[None]:
-        """Around forward and backward of a step: weights are what storage leaves of them, and so are their "
-        "gradients after."""
+        """Around forward and backward of a step: weights, and their gradients after, are what storage leaves."""
         self._watching = self._steps % self._learn_every == 0
         self._storing = not self._learns or self._steps > 0
         wide = [weight.detach().clone() for weight in self._weights]
