@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dojo.geometry import MODEL_VIEW
+from dojo.load import cameras_of
 from dojo.records import Clip, Frame
+from dojo.store import Dataset
 
 
 class Numbers:
@@ -79,3 +84,20 @@ def make_clips() -> Callable[..., list[Clip]]:
 def cameras():
     mounted = MODEL_VIEW.level_view(MODEL_VIEW)
     return {(f"d{number}", "front"): mounted for number in range(5)}
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory):
+    """A loader's ingredients: clips of three made-up drives in a store, which other processes can open too."""
+    folder = Path(__file__).resolve().parents[2] / "benchmarks"
+    specification = importlib.util.spec_from_file_location("loader_material", folder / "loader_material.py")
+    material = importlib.util.module_from_spec(specification)
+    sys.modules["loader_material"] = material
+    specification.loader.exec_module(material)
+    what = material.Material(clips=3, seconds=14, width=128, stride=8)
+    dataset = Dataset.create(str(tmp_path_factory.mktemp("data")))
+    for number in range(what.clips):
+        chunks = material._as_chunks(what, Path(), number)
+        dataset.add(material.drive(what, number), {material.CAMERA: chunks})
+    del sys.modules["loader_material"]
+    return material.clips(what), cameras_of(dataset.drives()), dataset, material.view(what)

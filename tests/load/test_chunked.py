@@ -180,16 +180,16 @@ def test_a_source_that_gives_too_few_frames_is_named(make_clips, cameras, flowin
 
 def test_memory_is_used_again_only_once_nobody_holds_any_part_of_it():
     pages = Pages((2, 3, 6, 4, 4))
-    array = pages.get()
+    array = pages.get(0)
     array[:] = 7
     part, address = array[1, 2][:, 1:], array.ctypes.data
     del array
-    other = pages.get()
+    other = pages.get(0)
     assert other.ctypes.data != address
     other[:] = 9
     assert (part == 7).all()
     del part
-    assert pages.get().ctypes.data == address
+    assert pages.get(0).ctypes.data == address
 
 
 def test_a_buffer_of_nothing_is_refused():

@@ -2,6 +2,7 @@
 
 from dojo.load.augment import NO_AUGMENT, AugmentConfig
 from dojo.load.cache import FrameCache
+from dojo.load.listing import Listing, OnDemand
 from dojo.load.loader import LoadConfig, Loader, LoaderState, beside, in_order
 from dojo.load.mixing import Mixing, mixing
 from dojo.load.order import Order
@@ -16,11 +17,13 @@ __all__ = [
     "Cameras",
     "FrameCache",
     "FrameSource",
+    "Listing",
     "LoadConfig",
     "Loader",
     "LoaderState",
     "Mixing",
     "Offset",
+    "OnDemand",
     "Order",
     "RecoverConfig",
     "beside",

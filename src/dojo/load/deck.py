@@ -18,7 +18,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
-from dojo.load.lanes import Change, Lane, Pages, Rows, Shown
+from dojo.load.lanes import Change, Lane, Rows, Shown
+from dojo.load.processes import PagesByBatch
 from dojo.load.source import FrameSource
 from dojo.load.stretches import Epoch, StretchOrder
 from dojo.records import Clip
@@ -50,8 +51,8 @@ class Deck:
     Args:
         first: the draw that is row 0 of batch 0.
         batch_size, rank, ranks: of the global batches, and which part of each is ours.
-        show: the clip of a draw, and what becomes of its frames.
-        shape: of the packed frames of one clip.
+        show: the clips of some draws, and what becomes of their frames.
+        pages: where the frames of each batch go.
     """
 
     def __init__(
@@ -62,15 +63,15 @@ class Deck:
         batch_size: int,
         rank: int,
         ranks: int,
-        show: Callable[[Draw], tuple[Clip, Change | None]],
-        shape: tuple[int, int, int, int],
+        show: Callable[[Sequence[Draw]], list[tuple[Clip, Change | None]]],
+        pages: PagesByBatch,
     ) -> None:
         self._order = order
         self._source = source
         self._first = first
         self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
         self._show = show
-        self._pages = Pages((len(range(rank, batch_size, ranks)), *shape))
+        self._pages = pages
         self._planned: dict[int, Epoch] = {}
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._open: dict[int, UInt8[np.ndarray, "batch frames 6 rows columns"]] = {}
@@ -130,8 +131,9 @@ class Deck:
         reach = np.maximum.accumulate(np.where(np.arange(len(dealt)) < skipped, -1, dealt))
         stretches = [list(run) for _, run in itertools.groupby(wanted, lambda n: self._order.stretch(int(clips[n])))]
 
-        def show(number: int) -> Shown:
-            return self._shown(Draw(int(clips[number]), epoch, int(turn_of[number]) * self._batch_size + lane))
+        def show(numbers: Sequence[int]) -> list[Shown]:
+            draws = [Draw(int(clips[n]), epoch, int(turn_of[n]) * self._batch_size + lane) for n in numbers]
+            return [self._shown(draw, *found) for draw, found in zip(draws, self._show(draws), strict=True)]
 
         return Lane(stretches, reach, self._source, show)
 
@@ -140,8 +142,7 @@ class Deck:
             self._planned = {number: self._order.planned(number)}
         return self._planned[number]
 
-    def _shown(self, draw: Draw) -> Shown:
-        clip, change = self._show(draw)
+    def _shown(self, draw: Draw, clip: Clip, change: Change | None) -> Shown:
         epochs = draw.epoch - self._first.epoch
         place = epochs * len(self._order) + draw.position - self._first.position
         batch, row = divmod(place, self._batch_size)
@@ -152,5 +153,5 @@ class Deck:
     def _rows(self, batch: int, row: int) -> Rows:
         with self._guard:
             if batch not in self._open:
-                self._open[batch] = self._pages.get()
+                self._open[batch] = self._pages.get(batch)
             return self._open[batch][row]

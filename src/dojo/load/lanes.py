@@ -53,7 +53,7 @@ class Lane:
     Args:
         stretches: numbers of draws that are decoded together, in order; what is not named, nobody needs any more.
         reach: for each draw in the order of dealing, the last number that must be decoded for it and all before it.
-        show: a draw by its number, asked for once.
+        show: the draws of these numbers, each asked for once.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Lane:
         stretches: Sequence[Sequence[int]],
         reach: Int64[np.ndarray, " n"],
         source: FrameSource,
-        show: Callable[[int], Shown],
+        show: Callable[[Sequence[int]], list[Shown]],
     ) -> None:
         self._stretches = stretches
         self._reach = reach
@@ -98,7 +98,7 @@ class Lane:
             yield from self._stretch(numbers)
 
     def _stretch(self, numbers: Sequence[int]) -> Iterator[int]:
-        shown = [self._show(number) for number in numbers]
+        shown = self._show(numbers)
         uses: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for which, draw in enumerate(shown):
             for time, index in enumerate(draw.clip.frame_indices.tolist()):
@@ -149,8 +149,8 @@ class Pages:
         self._shape = shape
         self._free: list[bytearray] = []
 
-    def get(self) -> UInt8[np.ndarray, "batch frames 6 rows columns"]:
-        """An array with anything in it."""
+    def get(self, batch: int) -> UInt8[np.ndarray, "batch frames 6 rows columns"]:
+        """An array with anything in it, for the frames of a batch."""
         try:
             memory = self._free.pop()
         except IndexError:

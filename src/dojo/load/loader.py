@@ -10,13 +10,14 @@ Not here: where frames are kept (`store/`), what they become (`model/`).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -26,12 +27,14 @@ from dojo.geometry import MODEL_VIEW, Camera
 from dojo.geometry.reproject import Reprojector
 from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig
 from dojo.load.deck import Deck, Draw, Hand
-from dojo.load.lanes import Change
+from dojo.load.lanes import Change, Pages
+from dojo.load.listing import Listing, listed
 from dojo.load.order import Order
+from dojo.load.processes import PagesByBatch, Part, together
 from dojo.load.recover import NO_RECOVER, Offset, Recover, RecoverConfig
 from dojo.load.source import Cameras, FrameSource
 from dojo.load.stretches import StretchOrder
-from dojo.load.views import Views
+from dojo.load.views import Views, require_equal_length
 from dojo.records import DESIRES, Batch, Clip
 
 Work = TypeVar("Work")
@@ -52,6 +55,7 @@ class LoadConfig:
             a frame of the model view.
         seed: of the order and of the augmentation.
         workers: threads that decode; 0 decodes when asked.
+        processes: of `chunked`: processes that decode instead of threads, each a part of the rows; for several cores.
         prefetch: batches made ahead, each held in memory.
         rank, ranks: which part of each global batch this process takes.
         augment: how far pictures may stray from the recorded ones.
@@ -64,6 +68,7 @@ class LoadConfig:
     buffer: int = 1024
     seed: int = 0
     workers: int = 2
+    processes: int = 0
     prefetch: int = 4
     rank: int = 0
     ranks: int = 1
@@ -76,6 +81,11 @@ class LoadConfig:
         if not (self.stretch_s > 0 and self.buffer >= 1):
             raise ConfigError(
                 f"load: expected stretch_s above 0 and buffer at least 1, got {self.stretch_s} and {self.buffer}"
+            )
+        if self.processes and (self.order != "chunked" or not 0 < self.ranks * self.processes <= self.batch_size):
+            raise ConfigError(
+                f"load: expected processes with order chunked, and ranks x processes of at most {self.batch_size} "
+                f"(batch_size), got {self.processes} processes with order {self.order} and {self.ranks} ranks"
             )
         if not 0 <= self.rank < self.ranks <= self.batch_size:
             raise ConfigError(
@@ -111,7 +121,8 @@ class Loader:
     """The training order of some clips, as batches.
 
     Args:
-        clips: those to draw from, each as often as its weight says; all with equally many anchors.
+        clips: those to draw from, each as often as its weight says; all with equally many anchors. Of a listing, only
+            those that are drawn are read.
         cameras: camera of each stream, see `cameras_of`.
         source: where frames come from.
         dataset_version: part of the key of the order, so that a changed dataset is never taken for the same run.
@@ -125,7 +136,7 @@ class Loader:
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[Clip] | Listing,
         cameras: Cameras,
         source: FrameSource,
         config: LoadConfig,
@@ -133,14 +144,15 @@ class Loader:
         recorded: Cameras | None = None,
         view: Camera = MODEL_VIEW,
     ) -> None:
-        self._clips = tuple(clips)
+        self._clips = listed(clips)
+        self._made_of = (self._clips, cameras, source, dataset_version, recorded, view)
         self._config = config
-        self._views = Views(clips, cameras, source, recorded, view)
+        self._views = Views(self._clips, cameras, source, recorded, view)
         self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
         self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
-        drawn = Order([clip.clip_id for clip in clips], [clip.weight for clip in clips], config.seed, dataset_version)
+        drawn = Order(self._clips.names(), self._clips.weights.tolist(), config.seed, dataset_version)
         self._stretches = (
-            StretchOrder(drawn, clips, config.batch_size, config.stretch_s, config.buffer)
+            StretchOrder(drawn, self._clips, config.batch_size, config.stretch_s, config.buffer)
             if config.order == "chunked"
             else None
         )
@@ -171,9 +183,32 @@ class Loader:
         config = self._config
         if self._stretches is None:
             return _made_ahead(self._plan(state), self._batch, config.workers, config.prefetch)
-        deck = self._deck(self._stretches, state)
+        if config.processes:
+            return self._by_processes(state)
+        return self._dealt_from(state, Pages(self._shape()))
+
+    def _by_processes(self, state: LoaderState) -> Iterator[tuple[Batch, LoaderState]]:
+        """Each process makes a part of our rows, as if it were a rank."""
+        config, count = replace(self._config, workers=0, processes=0), self._config.processes
+        ranks = [(config.rank + config.ranks * number, config.ranks * count) for number in range(count)]
+        parts: list[Part] = [
+            partial(_part, self._made_of, replace(config, rank=rank, ranks=of), state) for rank, of in ranks
+        ]
+        with contextlib.closing(together(parts, self._shape(), config.prefetch)) as made:
+            for _, after in self._plan(state):
+                yield next(made), after
+
+    def _dealt_from(self, state: LoaderState, pages: PagesByBatch) -> Iterator[tuple[Batch, LoaderState]]:
+        config = self._config
+        assert self._stretches is not None
+        deck = self._deck(self._stretches, state, pages)
         hands = ((deck.hand(number, draws), after) for number, (draws, after) in enumerate(self._plan(state)))
         return deck.closing(_made_ahead(hands, partial(self._dealt, deck), config.workers, config.prefetch))
+
+    def _shape(self) -> tuple[int, int, int, int, int]:
+        """Of the frames of this rank's batches."""
+        rows = len(range(self._config.rank, self._config.batch_size, self._config.ranks))
+        return rows, len(self._clips.take([0])[0].frame_indices), *self._views.packed_shape
 
     def order(self, epoch: int) -> Int64[np.ndarray, " draws"]:
         """The clips of an epoch in the order of their draws, as indices; what a ledger of the run needs."""
@@ -200,8 +235,10 @@ class Loader:
 
     def _batch(self, draws: tuple[Draw, ...]) -> Batch:
         shown = []
-        for draw in draws:
-            clip, warp = self._displaced(draw)
+        clips = self._clips.take([draw.clip for draw in draws])
+        require_equal_length(clips)
+        for draw, recorded in zip(draws, clips, strict=True):
+            clip, warp = self._displaced(draw, recorded)
             shown.append(self._augmented(draw, clip, self._views.frames(clip, warp)))
         return _batch_of(*_stacked(shown), self._views)
 
@@ -211,30 +248,37 @@ class Loader:
             clips[row], frames[row] = self._augmented(draw, clips[row], frames[row])
         return _batch_of(clips, frames, self._views)
 
-    def _deck(self, order: StretchOrder, state: LoaderState) -> Deck:
-        def show(draw: Draw) -> tuple[Clip, Change | None]:
-            clip, warp = self._displaced(draw)
-            return clip, self._views.change(clip, warp)
+    def _deck(self, order: StretchOrder, state: LoaderState, pages: PagesByBatch) -> Deck:
+        def show(draws: Sequence[Draw]) -> list[tuple[Clip, Change | None]]:
+            clips = self._clips.take([draw.clip for draw in draws])
+            require_equal_length([self._clips.take([0])[0], *clips])
+            shown = [self._displaced(draw, clip) for draw, clip in zip(draws, clips, strict=True)]
+            return [(clip, self._views.change(clip, warp)) for clip, warp in shown]
 
         config, first = self._config, Draw(-1, state.epoch, state.position)
-        shape = (len(self._clips[0].frame_indices), *self._views.packed_shape)
-        return Deck(order, self._views.source, first, config.batch_size, config.rank, config.ranks, show, shape)
+        return Deck(order, self._views.source, first, config.batch_size, config.rank, config.ranks, show, pages)
 
-    def _key(self, draw: Draw) -> tuple[object, ...]:
+    def _key(self, draw: Draw, clip: Clip) -> tuple[object, ...]:
         """What everything random about a draw hangs on."""
-        return draw.epoch, draw.position, self._clips[draw.clip].clip_id
+        return draw.epoch, draw.position, clip.clip_id
 
-    def _displaced(self, draw: Draw) -> tuple[Clip, Reprojector | None]:
+    def _displaced(self, draw: Draw, clip: Clip) -> tuple[Clip, Reprojector | None]:
         """The clip of a draw, displaced as its place in the run says, and what displaces its frames."""
-        clip = self._clips[draw.clip]
         if self._recover is None:
             return clip, None
-        return self._recover.apply(clip, self._views.camera(clip), self._views.blank(clip), *self._key(draw))
+        return self._recover.apply(clip, self._views.camera(clip), self._views.blank(clip), *self._key(draw, clip))
 
     def _augmented(
         self, draw: Draw, clip: Clip, frames: UInt8[np.ndarray, "frames 6 rows columns"]
     ) -> tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]:
-        return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *self._key(draw))
+        return (clip, frames) if self._augment is None else self._augment.apply(clip, frames, *self._key(draw, clip))
+
+
+def _part(made_of: tuple[Any, ...], config: LoadConfig, state: LoaderState, pages: PagesByBatch) -> Iterator[Batch]:
+    """What one of several processes makes of every batch."""
+    clips, cameras, source, dataset_version, recorded, view = made_of
+    loader = Loader(clips, cameras, source, config, dataset_version, recorded, view)
+    return (batch for batch, _ in loader._dealt_from(state, pages))
 
 
 def in_order(

@@ -60,6 +60,13 @@ class Order:
         self.fingerprint = fingerprint.hexdigest()[:20]
         """Names the order: equal exactly when seed, dataset version, clips and weights are equal."""
 
+    @property
+    def place_by_name(self) -> Int64[np.ndarray, " clips"]:
+        """The place of each clip, as they were given, among all sorted by name."""
+        places = np.empty(len(self), np.int64)
+        places[self._by_name] = np.arange(len(self))
+        return places
+
     def __len__(self) -> int:
         """Draws per epoch: as many as there are clips."""
         return len(self._by_name)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
+from dojo.load.listing import Listing, listed
 from dojo.load.order import Order, random_bits, random_units
 from dojo.records import Clip
 
@@ -55,25 +56,26 @@ class StretchOrder:
         buffer: draws that are mixed with one another, over all lanes.
     """
 
-    def __init__(self, order: Order, clips: Sequence[Clip], lanes: int, stretch_s: float, buffer: int) -> None:
+    def __init__(
+        self, order: Order, clips: Sequence[Clip] | Listing, lanes: int, stretch_s: float, buffer: int
+    ) -> None:
         self._order = order
         self._lanes = lanes
         self._mixed = max(1, buffer // lanes)
         length_ns = round(stretch_s * 1e9)
-        begins: dict[tuple[str, str], int] = {}
-        for clip in clips:
-            stream, time_ns = (clip.drive_id, clip.camera), int(clip.anchor_timestamps_ns[0])
-            begins[stream] = min(time_ns, begins.get(stream, time_ns))
-        places = [
-            (*stream, (int(clip.anchor_timestamps_ns[0]) - begins[stream]) // length_ns, int(clip.frame_indices[0]))
-            for clip, stream in ((clip, (clip.drive_id, clip.camera)) for clip in clips)
-        ]
-        numbers = {place: number for number, place in enumerate(sorted({place[:3] for place in places}))}
-        self._stretch = np.array([numbers[place[:3]] for place in places], np.int64)
+        streams, stream, start_ns, first_frame = listed(clips).places()
+        rank = np.empty(len(streams), np.int64)
+        rank[sorted(range(len(streams)), key=streams.__getitem__)] = np.arange(len(streams))
+        begins = np.full(len(streams), np.iinfo(np.int64).max)
+        np.minimum.at(begins, stream, start_ns)
+        piece = (start_ns - begins[stream]) // length_ns
         # Clips by time within their recording; clips of equal time by name, so that how they were given is no matter.
-        by_time = sorted(range(len(clips)), key=lambda index: (places[index], clips[index].clip_id))
-        self._time = np.empty(len(clips), np.int64)
-        self._time[by_time] = np.arange(len(clips))
+        by_time = np.lexsort((order.place_by_name, first_frame, piece, rank[stream]))
+        self._time = np.empty(len(stream), np.int64)
+        self._time[by_time] = np.arange(len(stream))
+        another = (np.diff(stream[by_time], prepend=-1) != 0) | (np.diff(piece[by_time], prepend=-1) != 0)
+        self._stretch = np.empty(len(stream), np.int64)
+        self._stretch[by_time] = np.cumsum(another) - 1
         settings = f"{order.fingerprint} {lanes} {length_ns} {self._mixed}"
         self.fingerprint = hashlib.sha256(settings.encode()).hexdigest()[:20]
         """Names the order: equal exactly when that of `order` and the settings are equal."""

@@ -17,6 +17,7 @@ from dojo.errors import ConfigError, RecordError
 from dojo.geometry import MODEL_VIEW, Camera, Resampler
 from dojo.geometry.reproject import Reprojector, never_seen
 from dojo.load.lanes import Change
+from dojo.load.listing import InMemory, Listing
 from dojo.load.source import Cameras, FrameSource
 from dojo.records import Clip, Frame
 from dojo.records.pack import pack
@@ -27,45 +28,59 @@ class Views:
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[Clip] | Listing,
         cameras: Cameras,
         source: FrameSource,
         recorded: Cameras | None = None,
         view: Camera = MODEL_VIEW,
     ) -> None:
-        streams = {(clip.drive_id, clip.camera) for clip in clips}
+        # What is not at hand is checked as it comes.
+        known = clips.clips if isinstance(clips, InMemory) else () if isinstance(clips, Listing) else clips
+        streams = {(clip.drive_id, clip.camera) for clip in known}
         missing = sorted(stream for stream in streams if stream not in cameras)
         if missing:
             raise ConfigError(
                 f"load: expected the camera of every stream, {len(missing)} are missing, the first {missing[0]}; pass "
                 "cameras_of(dataset.drives())"
             )
-        lengths = {len(clip.anchor_timestamps_ns) for clip in clips}
-        if len(lengths) > 1:
-            raise ConfigError(
-                f"load: expected clips with equally many anchors, got {sorted(lengths)}; curate the dataset once with "
-                "one setting of anchors_per_clip"
-            )
+        require_equal_length(known)
         self.source = source
         self.packed_shape = (6, view.height_px // 2, view.width_px // 2)
-        self._cameras = {stream: cameras[stream].level_view(view) for stream in streams}
-        self._recorded = recorded or {}
+        self._stored, self._view = cameras, view
+        self._recorded: Cameras = {} if recorded is None else recorded
         self._blank = lru_cache(maxsize=256)(self._found_blank)
-        self._resamplers = {stream: _resampler(cameras[stream], view) for stream in streams}
+        self._camera = lru_cache(maxsize=None)(self._found_camera)
+        self._resampler = lru_cache(maxsize=None)(self._found_resampler)
 
     def camera(self, clip: Clip) -> Camera:
         """The model's view, where the clip's camera sits."""
-        return self._cameras[clip.drive_id, clip.camera]
+        return self._camera(clip.drive_id, clip.camera)
+
+    def _found_camera(self, drive_id: str, camera: str) -> Camera:
+        return self._camera_as_stored(drive_id, camera).level_view(self._view)
+
+    def _found_resampler(self, drive_id: str, camera: str) -> Resampler | None:
+        return _resampler(self._camera_as_stored(drive_id, camera), self._view)
+
+    def _camera_as_stored(self, drive_id: str, camera: str) -> Camera:
+        try:
+            return self._stored[drive_id, camera]
+        except KeyError as error:
+            raise ConfigError(
+                f"load: expected the camera of every stream, that of {(drive_id, camera)} is missing; curate the "
+                "dataset again"
+            ) from error
 
     def blank(self, clip: Clip) -> Bool[np.ndarray, "half_rows half_columns"] | None:
         """Chroma pixels of the model's view that the recording camera did not see, None where it saw all."""
         return self._blank(clip.drive_id, clip.camera)
 
     def _found_blank(self, drive_id: str, camera: str) -> Bool[np.ndarray, "half_rows half_columns"] | None:
-        recorded = self._recorded.get((drive_id, camera))
-        if recorded is None:
+        try:
+            recorded = self._recorded[drive_id, camera]
+        except KeyError:
             return None
-        blank = never_seen(recorded, self._cameras[drive_id, camera])
+        blank = never_seen(recorded, self._camera(drive_id, camera))
         return blank if blank.any() else None
 
     def height_m(self, clip: Clip) -> float:
@@ -85,8 +100,22 @@ class Views:
 
     def change(self, clip: Clip, warp: Reprojector | None) -> Change | None:
         """What turns the stored frames of a clip into what the model sees; None where nothing does."""
-        steps = [step for step in (self._resamplers[clip.drive_id, clip.camera], warp) if step is not None]
+        steps = [step for step in (self._resampler(clip.drive_id, clip.camera), warp) if step is not None]
         return partial(_resampled, steps=steps) if steps else None
+
+
+def require_equal_length(clips: Sequence[Clip]) -> None:
+    """Refuse clips that cannot stand side by side.
+
+    Raises:
+        ConfigError: they have not equally many anchors.
+    """
+    lengths = {len(clip.anchor_timestamps_ns) for clip in clips}
+    if len(lengths) > 1:
+        raise ConfigError(
+            f"load: expected clips with equally many anchors, got {sorted(lengths)}; curate the dataset once with "
+            "one setting of anchors_per_clip"
+        )
 
 
 def _resampler(camera: Camera, wanted: Camera) -> Resampler | None:

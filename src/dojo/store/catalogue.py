@@ -9,6 +9,7 @@ Not here: the order in which they are drawn (`load/`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ class Catalogue:
     """
 
     def __init__(self, dataset: Dataset, split: str | None = None) -> None:
+        self._dataset, self._split = dataset, split
         self._table = Table(dataset.uri, "clips", dataset.storage_options)
         self._table.at(dataset.clips_version)
         ids, weights, places, first = [], [], [], 0
@@ -46,6 +48,44 @@ class Catalogue:
         """Names, in stored order."""
         self.weights: Float64[np.ndarray, " clips"] = np.concatenate([np.zeros(0), *weights])
         self._places: Int64[np.ndarray, " clips"] = np.concatenate([np.zeros(0, np.int64), *places])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads it for itself."""
+        return type(self), (self._dataset, self._split)
+
+    def names(self) -> list[str]:
+        """The id of each clip."""
+        return list(self.clip_ids.to_pylist())
+
+    def places(
+        self,
+    ) -> tuple[
+        list[tuple[str, str]],
+        Int64[np.ndarray, " clips"],
+        Int64[np.ndarray, " clips"],
+        Int64[np.ndarray, " clips"],
+    ]:
+        """Streams, and of each clip its stream as an index, the time of its first anchor in ns, and its first frame."""
+        numbers: dict[tuple[str, str], int] = {}
+        found: list[list[np.ndarray]] = [[], [], []]
+        for batch in self._table.batches(["drive_id", "camera", "split", "anchor_timestamps_ns", "frame_indices"]):
+            if self._split is not None:
+                batch = batch.filter(pc.equal(batch["split"], self._split))
+            drives, cameras = batch["drive_id"].dictionary_encode(), batch["camera"].dictionary_encode()
+            pairs = np.asarray(drives.indices, np.int64) * (len(cameras.dictionary) or 1) + np.asarray(cameras.indices)
+            unique, where = np.unique(pairs, return_inverse=True)
+            names = [
+                (
+                    drives.dictionary[pair // len(cameras.dictionary)].as_py(),
+                    cameras.dictionary[pair % len(cameras.dictionary)].as_py(),
+                )
+                for pair in unique.tolist()
+            ]
+            found[0].append(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)[where])
+            found[1].append(np.asarray(pc.list_element(batch["anchor_timestamps_ns"], 0), np.int64))
+            found[2].append(np.asarray(pc.list_element(batch["frame_indices"], 0), np.int64))
+        joined = [np.concatenate([np.zeros(0, np.int64), *parts]) for parts in found]
+        return list(numbers), joined[0], joined[1], joined[2]
 
     def __len__(self) -> int:
         """How many clips there are."""
