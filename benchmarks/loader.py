@@ -5,9 +5,9 @@
 In: nothing; clips are made (`loader_material.py`), other loaders are installed into environments of their own. Out: a
 table at 256 x 128 and at 512 x 256, `results/loader.json`, and with `--json` one line about 512 x 256.
 Idea: every loader gives the same samples: 8 frames 0.2 s apart and 10 s of future positions, shuffled over all clips,
-in batches. Each runs alone on one core, in turn, and the turns are repeated, so that whatever else the machine does hits
-all of them. The limit is the rate at which every stored frame that a sample needs is decoded exactly once, and nothing
-else is done, times the samples that are cut from it. A loader that cannot be had is named with the reason.
+in batches. Each runs alone on one core, in turn, and the turns are repeated, so that whatever else the machine does
+hits all of them. The limit is the rate at which every stored frame that a sample needs is decoded exactly once, and
+nothing else is done, times the samples that are cut from it. A loader that cannot be had is named with the reason.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Figures:
     limit_samples_per_s: float = 0.0
     dojo_samples_per_s: float = 0.0
     dojo_two_threads_samples_per_s: float = 0.0
+    dojo_two_processes_samples_per_s: float = 0.0
     frames_per_sample: float = 0.0
     peers: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Dojo:
         self.clips = clips(material)
         self.cameras = cameras_of([drive(material, number) for number in range(material.clips)])
 
-    def loader(self, workers: int) -> Loader:
+    def loader(self, workers: int, processes: int = 0) -> Loader:
         """Our loader in the order that decodes each frame once."""
         load = LoadConfig(
             batch_size=self.config.batch_size,
@@ -111,13 +112,14 @@ class Dojo:
             stretch_s=self.config.stretch_s,
             buffer=self.config.buffer,
             workers=workers,
+            processes=processes,
             augment=NO_AUGMENT,
         )
         return Loader(self.clips, self.cameras, self.dataset, load, "v", view=view(self.material))
 
-    def samples_per_s(self, workers: int) -> float:
+    def samples_per_s(self, workers: int, processes: int = 0) -> float:
         """Over one epoch, after one to warm up: a run has many, and the first takes its memory from the system."""
-        batches = self.loader(workers).batches()
+        batches = self.loader(workers, processes).batches()
         per_epoch = len(self.clips) // self.config.batch_size
         for _ in range(per_epoch):
             next(batches)
@@ -231,7 +233,8 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
 
     turns["limit"] = lambda: alone(lambda: ours.limit()[0])
     turns["dojo"] = lambda: alone(lambda: ours.samples_per_s(1))
-    turns["dojo_two"] = lambda: ours.samples_per_s(2)
+    turns["dojo_threads"] = lambda: ours.samples_per_s(2)
+    turns["dojo_processes"] = lambda: ours.samples_per_s(0, processes=2)
     for name in config.peers:
         try:
             python = installed(name, PEERS[name][1], config.work)
@@ -252,7 +255,8 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
                 figures.missing[name] = str(error)
     middle = {name: statistics.median(values) for name, values in found.items()}
     figures.limit_samples_per_s, figures.dojo_samples_per_s = middle["limit"], middle["dojo"]
-    figures.dojo_two_threads_samples_per_s = middle["dojo_two"]
+    figures.dojo_two_threads_samples_per_s = middle["dojo_threads"]
+    figures.dojo_two_processes_samples_per_s = middle["dojo_processes"]
     figures.frames_per_sample = ours.limit()[1]
     figures.peers = {name: middle[name] for name in config.peers if name in middle}
     figures.mb_per_hour = {name: _mb_per_hour(place / name, material) for name in formats if name != "dojo"}
@@ -286,8 +290,12 @@ def table_of(figures: Figures) -> Table:
     table.add_row("decoding alone (the limit)", f"{limit:.0f}", "1.00", "")
     rate, stored = figures.dojo_samples_per_s, figures.mb_per_hour["dojo"]
     table.add_row("Dojo", f"{rate:.0f}", f"{rate / limit:.2f}", f"{stored:.0f}")
-    both = figures.dojo_two_threads_samples_per_s
-    table.add_row("Dojo, two threads on all cores", f"{both:.0f}", f"{both / rate:.2f} x one", "")
+    two = {
+        "threads": figures.dojo_two_threads_samples_per_s,
+        "processes": figures.dojo_two_processes_samples_per_s,
+    }
+    for name, both in two.items():
+        table.add_row(f"Dojo, two {name} on two cores, together", f"{both:.0f}", f"{both / rate:.2f} x one", "")
     for name, value in sorted(figures.peers.items(), key=lambda entry: -entry[1]):
         stored = figures.mb_per_hour[PEERS[name][0]]
         table.add_row(name, f"{value:.1f}", f"{value / limit:.3f}", f"{stored:.0f}")

@@ -151,7 +151,7 @@ def _as_chunks(material: Material, folder: Path, clip: int) -> list[VideoChunk]:
         for number, planes in enumerate(pictures(material, clip))
         if (flat := planes.ravel()) is not None
     )
-    return list(encode_chunks(frames, material.width, material.height, FPS))
+    return list(encode_chunks(frames, material.width, material.height, float(FPS)))
 
 
 FORMATS: dict[str, Callable[[Material, Path, int], list[VideoChunk] | None]] = {
