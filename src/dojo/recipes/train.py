@@ -21,8 +21,9 @@ from rich.progress import Progress
 from dojo.curate.nested import Part, part_of, routes_of
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
+from dojo.load.listing import Listing, OnDemand
 from dojo.load.loader import LoadConfig, Loader, LoaderState
-from dojo.load.source import FrameSource, Joined, cameras_of, recorded_cameras_of
+from dojo.load.source import Cameras, FrameSource, Joined, cameras_of, recorded_cameras_of
 from dojo.machine.numbers.storage import Storage
 from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
@@ -30,6 +31,7 @@ from dojo.model.policy import Policy, parameters_of
 from dojo.recipes.cluster import ClusterConfig, launch
 from dojo.recipes.run import Outcome, read_record, record, write_record
 from dojo.records import Batch, Clip
+from dojo.store.catalogue import Catalogue
 from dojo.store.dataset import Dataset
 from dojo.train import checkpoint
 from dojo.train.engine import Engine
@@ -214,6 +216,42 @@ def _source(
     return Joined([(ids, logs), ({clip.drive_id for clip in others}, cached)])
 
 
+_Material = tuple[Sequence[Clip] | Listing, FrameSource, Cameras, Cameras]
+"""Clips, where their frames come from, and the cameras of their streams: as stored, and as they recorded."""
+
+
+def _light(config: TrainRun, logs: FrameSource | None) -> bool:
+    """Whether nothing asks for more of the clips than their names and weights before they are drawn."""
+    return config.part is None and not config.rounds and config.cache_gb == 0 and logs is None
+
+
+def _listed(dataset: Dataset) -> _Material:
+    """Clips and cameras that are read as they are drawn: training begins within seconds on millions of clips."""
+    clips = Catalogue(dataset, "train")
+    _require(dataset, len(clips))
+    return clips, dataset, OnDemand(dataset.drive, cameras_of), OnDemand(dataset.drive, recorded_cameras_of)
+
+
+def _read(config: TrainRun, datasets: Sequence[Dataset], logs: FrameSource | None, console: Console) -> _Material:
+    """Clips and cameras in memory, chosen and weighted as the configuration says."""
+    found = [dataset.clips(split="train") for dataset in datasets]
+    for dataset, clips in zip(datasets, found, strict=True):
+        _require(dataset, len(clips))
+    drives = [drive for dataset in datasets for drive in dataset.drives()]
+    if config.part is not None:
+        found[0] = part_of(found[0], routes_of(drives), config.part)
+    clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
+    return clips, _source(config, datasets, clips, logs, console), cameras_of(drives), recorded_cameras_of(drives)
+
+
+def _require(dataset: Dataset, clips: int) -> None:
+    if not clips:
+        raise ConfigError(
+            f"{dataset.uri}: expected training clips, found none; run dojo curate first, with "
+            "--curate.force-split train for a single recording"
+        )
+
+
 def run(config: TrainRun, console: Console, logs: FrameSource | None = None) -> Outcome:
     """Train to the last step, going on where an interrupted run of the same configuration stopped.
 
@@ -239,27 +277,18 @@ def learn(
         device: of this rank; what the configuration names without one.
     """
     datasets = [Dataset.open(uri) for uri in (config.dataset, *config.rounds)]
-    found = [dataset.clips(split="train") for dataset in datasets]
-    for dataset, clips in zip(datasets, found, strict=True):
-        if not clips:
-            raise ConfigError(
-                f"{dataset.uri}: expected training clips, found none; run dojo curate first, with "
-                "--curate.force-split train for a single recording"
-            )
+    clips, source, cameras, recorded = (
+        _listed(datasets[0]) if _light(config, logs) else _read(config, datasets, logs, console)
+    )
     device = device or _device(config.device)
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy)
     if config.warm_start is not None:
         policy.load_state_dict(load_policy(config.warm_start).policy.state_dict())
     policy.to(device)
-    drives = [drive for dataset in datasets for drive in dataset.drives()]
-    if config.part is not None:
-        found[0] = part_of(found[0], routes_of(drives), config.part)
-    clips = mixed(found[0], [clip for clips in found[1:] for clip in clips], config.rounds_share)
-    source = _source(config, datasets, clips, logs, console)
     version = "+".join(dataset.content_hash() for dataset in datasets)
     load = config.load if engine is None else replace(config.load, rank=engine.rank, ranks=engine.ranks)
-    loader = Loader(clips, cameras_of(drives), source, load, version, recorded=recorded_cameras_of(drives))
+    loader = Loader(clips, cameras, source, load, version, recorded=recorded)
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None
