@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from dojo.drive.shadow import ShadowConfig
 from dojo.errors import ConfigError
 from dojo.evaluate.suites import SUITES
 from dojo.fleet.gateway import find_recordings, receive
+from dojo.recipes import drive as drive_recipe
 from dojo.recipes.drive import DriveRun, camera_of, run
 from dojo.recipes.drive_sim import Brain, SimulatedDrive, drive_scenario, drive_suites, human_driver
 from dojo.recipes.run import read_record
@@ -75,11 +78,48 @@ def test_a_drive_leaves_its_record_and_what_happened(bundle, tmp_path):
     config = DriveRun(bundle, "aurora_comet", tmp_path, seconds=2.0, case=1, frame_every_s=0.2)
     facts = run(config, QUIET).facts
     assert json.loads((tmp_path / "drive.json").read_text()) == facts
+    assert facts["licence"] == "none: a bundle on a bench"
+    assert facts["unwritten"] == []
     assert facts["cycles"] == 40
     assert facts["counts"]["frames"] == 10
     assert facts["counts"]["plans"] == 9
     assert facts["losses"] == {"checksum": 0, "counter": 0, "length": 0, "out_of_range": 0, "unsent": 0}
     assert read_record(tmp_path / "run.json").verb == "drive"
+
+
+def test_a_real_bus_is_entered_by_what_is_installed_alone(bundle, tmp_path):
+    config = DriveRun(bundle, "aurora_comet", tmp_path / "out", interface="socketcan", camera="a:b")
+    with pytest.raises(ConfigError, match=r"expected a vehicle's folder for the bus 'socketcan'.*run dojo install"):
+        run(config, QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_installed_drives_under_its_licence_and_on_its_platform_alone(bundle, tmp_path, monkeypatch):
+    def driving(folder, now):
+        return nullcontext(
+            SimpleNamespace(folder=bundle, licence=SimpleNamespace(platform="aurora_comet", licence_id="a-1"))
+        )
+
+    (tmp_path / "state.json").write_text("{}")
+    monkeypatch.setattr(drive_recipe, "driving", driving)
+    config = DriveRun(tmp_path, "aurora_comet", tmp_path / "out", seconds=1.0, frame_every_s=0.2)
+    assert run(config, QUIET).facts["licence"] == "a-1"
+    with pytest.raises(
+        ConfigError, match="expected --vehicle aurora_comet, for which it is licensed, got borealis_tern"
+    ):
+        run(replace(config, vehicle="borealis_tern"), QUIET)
+
+
+def test_a_recording_that_cannot_be_written_is_told_and_the_next_one_is_written():
+    def full():
+        raise OSError(28, "No space left on device")
+
+    done = []
+    with drive_recipe._writer() as (later, failures):
+        later(full)
+        later(lambda: done.append("next"))
+    assert done == ["next"]
+    assert failures == ["OSError: [Errno 28] No space left on device"]
 
 
 def test_in_shadow_disagreements_become_recordings_that_are_read(bundle, tmp_path):

@@ -1,9 +1,11 @@
 """`dojo drive BUNDLE --vehicle VEHICLE`: camera frames through a bundle to commands, twenty a second.
 
-In: the folder of a bundle, a platform, a bus and a camera; without them, a simulated vehicle in the simulated world.
+In: a vehicle's folder with what is installed in it, a platform, a bus and a camera; or the folder of a bundle, a
+platform and a simulated vehicle in the simulated world.
 Out: commands on the bus; what happened in `drive.json`; a recording of the minute around every event.
 Idea: the same runtime in all cases. On a real bus a clock drives it, the network thinks in a thread of its own and
-recordings are written beside; in the simulated world time is counted, so that a drive repeats to the last bit.
+recordings are written beside; in the simulated world time is counted, so that a drive repeats to the last bit. A real
+bus is entered by what is installed alone: verified, licensed, and the same until the drive is over.
 With `--shadow` the output is disconnected: somebody else drives, and the moments are kept at which the bundle would
 have driven otherwise, as recordings that `dojo ingest` takes.
 Not here: what drives (`drive/`), installing a bundle (`install.py`), suites over a bus (`drive_sim.py`).
@@ -20,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ from dojo.evaluate.suites import SUITES
 from dojo.recipes.drive_sim import Brain, SimulatedDrive, SimulatedVehicle
 from dojo.recipes.run import Outcome, record, write_record, write_whole
 from dojo.records import Frame
+from dojo.release.install import driving
 
 MakeCamera = Callable[[], Camera]
 
@@ -51,7 +55,8 @@ class DriveRun:
     """Drive with a bundle.
 
     Args:
-        bundle: its folder, as `dojo release` leaves it or `dojo install` unpacks it.
+        bundle: a vehicle's folder into which `dojo install` installed; for a simulated vehicle also that of a bundle,
+            as `dojo release` leaves it, which then is neither verified nor licensed.
         vehicle: a platform of Dojo's by name, or its folder.
         out: folder for the recordings and `drive.json`.
         interface, channel: of python-can, for example `socketcan` and `can0`; empty: a simulated vehicle.
@@ -100,10 +105,42 @@ Step = tuple[Cycle, Frame | None]
 
 def run(config: DriveRun, console: Console) -> Outcome:
     """Drive, and say what happened."""
-    brain = Brain.load(config.bundle, config.vehicle)
+    with _entered(config, datetime.now(UTC)) as (brain, licence):
+        facts = _driven(config, brain) | {"licence": licence}
+    write_whole(config.out / "drive.json", json.dumps(facts, indent=1) + "\n")
+    return Outcome.listing("drive", facts)
+
+
+@contextmanager
+def _entered(config: DriveRun, now: datetime) -> Iterator[tuple[Brain, str]]:
+    """What drives, and the licence under which: until the drive is over, nothing of it changes or expires.
+
+    Raises:
+        ReleaseError: a rule of what is installed.
+        ConfigError: nothing is installed for a real bus, or for another platform.
+    """
+    if not (config.bundle / "state.json").is_file():
+        if config.interface:
+            raise ConfigError(
+                f"{config.bundle}: expected a vehicle's folder for the bus {config.interface!r}, got one into which "
+                "nothing was installed; run dojo install, or leave out the interface for a simulated vehicle"
+            )
+        yield Brain.load(config.bundle, config.vehicle), "none: a bundle on a bench"
+        return
+    with driving(config.bundle, now) as installed:
+        brain, licence = Brain.load(installed.folder, config.vehicle), installed.licence
+        if licence.platform != brain.adapter.platform.name:
+            raise ConfigError(
+                f"{config.bundle}: expected --vehicle {licence.platform}, for which it is licensed, got "
+                f"{brain.adapter.platform.name}"
+            )
+        yield brain, licence.licence_id
+
+
+def _driven(config: DriveRun, brain: Brain) -> dict[str, Any]:
     write_record(config.out, record("drive", config))
     drive = _on_a_bus if config.interface else _simulated
-    with _writer() as later:
+    with _writer() as (later, failures):
         recorder = Recorder(
             config.out / "recordings",
             brain.adapter.platform.name,
@@ -114,24 +151,30 @@ def run(config: DriveRun, console: Console) -> Outcome:
             later if config.interface else lambda job: job(),
         )
         facts = drive(config, brain, recorder)
-    facts |= {"recordings": [str(path) for path in recorder.written], "overtaken": recorder.overtaken}
-    write_whole(config.out / "drive.json", json.dumps(facts, indent=1) + "\n")
-    return Outcome.listing("drive", facts)
+    written = [str(path) for path in recorder.written]
+    return facts | {"recordings": written, "overtaken": recorder.overtaken, "unwritten": failures}
 
 
 @contextmanager
-def _writer() -> Iterator[Callable[[Job], None]]:
-    """A thread that does jobs one after the other, and does all of them before it goes."""
+def _writer() -> Iterator[tuple[Callable[[Job], None], list[str]]]:
+    """A thread that does jobs one after the other, and all of them before it goes; and why some could not be done.
+
+    A recording that cannot be written, on a disk that is full, never ends a drive, nor the recordings after it.
+    """
     jobs: queue.Queue[Job | None] = queue.Queue()
+    failures: list[str] = []
 
     def work() -> None:
         while (job := jobs.get()) is not None:
-            job()
+            try:
+                job()
+            except Exception as error:
+                failures.append(f"{type(error).__name__}: {error}")
 
     thread = threading.Thread(target=work, name="recordings", daemon=True)
     thread.start()
     try:
-        yield jobs.put
+        yield jobs.put, failures
     finally:
         jobs.put(None)
         thread.join()
