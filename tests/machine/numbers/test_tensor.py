@@ -46,6 +46,7 @@ def test_tensors_convert_as_arrays_do(fmt: FloatFormat, rounding: Rounding) -> N
     np.testing.assert_array_equal(codes.numpy().astype(np.uint32) & (2**fmt.bits - 1), expected_codes)
     np.testing.assert_array_equal(flags.numpy(), expected_flags)
     np.testing.assert_array_equal(tensor.encode(torch.from_numpy(values), fmt, rounding).numpy(), codes.numpy())
+    np.testing.assert_array_equal(tensor.read_flags(codes, fmt).numpy(), array.read_flags(expected_codes, fmt))
     expected = array.decode(expected_codes, fmt)
     for kept in (tensor.quantise(torch.from_numpy(values), fmt, rounding), tensor.decode(codes, fmt)):
         np.testing.assert_array_equal(kept.numpy(), expected)

@@ -46,7 +46,8 @@ def encode(
     Raises:
         ConfigError: the values are float64, which this twin would round twice; use `array.py`.
     """
-    codes = _encode(_as_float32(values), fmt, rounding)[0]
+    exact = as_float32(values)
+    codes = _encode_by_adding(exact, fmt) if _rounds_by_adding(fmt, rounding) else _encode(exact, fmt, rounding)[0]
     return codes.to(torch.uint8) if fmt.bits <= 8 else codes
 
 
@@ -58,7 +59,7 @@ def encode_with_flags(
     Raises:
         ConfigError: as `encode`.
     """
-    exact = _as_float32(values)
+    exact = as_float32(values)
     codes, overflow = _encode(exact, fmt, rounding)
     kept = _decode(codes, fmt)
     magnitude = exact.abs()
@@ -78,6 +79,12 @@ def decode(codes: UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"], fmt: FloatF
     return _decode(codes.to(torch.int32), fmt)
 
 
+def read_flags(codes: UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"], fmt: FloatFormat) -> UInt8[Tensor, "*shape"]:
+    """What reading each code tells: that it is subnormal, also where such are read as zero."""
+    magnitude = codes.to(torch.int32) & (fmt.sign_code - 1)
+    return ((magnitude > 0) & (magnitude < fmt.smallest_normal_code)).to(torch.uint8) * int(Flag.DENORMAL)
+
+
 def quantise(
     values: Float[Tensor, "*shape"], fmt: FloatFormat, rounding: Rounding = NEAREST_EVEN
 ) -> Float32[Tensor, "*shape"]:
@@ -86,7 +93,7 @@ def quantise(
     Raises:
         ConfigError: as `encode`.
     """
-    exact = _as_float32(values)
+    exact = as_float32(values)
     if not _rounds_by_adding(fmt, rounding):
         return _decode(_encode(exact, fmt, rounding)[0], fmt)
     if exact.device.type == "cpu" and exact.numel() > _BLOCK and not torch.compiler.is_compiling():
@@ -123,7 +130,12 @@ def _shift_right(word: Int64[Tensor, " n"], places: int) -> Int64[Tensor, " n"]:
     return (word >> places) & ((1 << (64 - places)) - 1)
 
 
-def _as_float32(values: Float[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
+def as_float32(values: Float[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
+    """The same numbers, where no place of them is lost.
+
+    Raises:
+        ConfigError: they are float64.
+    """
     if values.dtype == torch.float64:
         raise ConfigError(
             "number formats in torch: expected float32 or narrower, got float64, which would be rounded twice; "
@@ -151,6 +163,17 @@ def _encode(
     return torch.where(below, 0, codes), (overflow & ~below) | (below & (pattern > 0))
 
 
+def _encode_by_adding(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
+    """The codes of numbers that are rounded to nearest; no more steps than that takes, for a compiler to fuse."""
+    pattern = values.contiguous().view(torch.int32)
+    magnitude = pattern & 0x7FFFFFFF
+    codes = _codes_by_adding(magnitude, fmt).clamp(max=fmt.beyond_code)
+    nan_code = fmt.largest_code if fmt.nan_code is None else fmt.nan_code
+    if nan_code != fmt.beyond_code:
+        codes = torch.where(magnitude > _INFINITY, nan_code, codes)
+    return codes | ((pattern >> (32 - fmt.bits)) & fmt.sign_code)
+
+
 def _rounds_by_adding(fmt: FloatFormat, rounding: Rounding) -> bool:
     """Whether float32 has room above the format for what is added, and no value of the format is subnormal in it."""
     room = _highest_exponent(fmt) + 24 - fmt.mantissa_bits <= 127 and fmt.step_exponent >= -124
@@ -164,8 +187,8 @@ def _highest_exponent(fmt: FloatFormat) -> int:
 def _sum_and_addend(
     pattern: Int32[Tensor, "*shape"], fmt: FloatFormat
 ) -> tuple[Float32[Tensor, "*shape"], Int32[Tensor, "*shape"], Int32[Tensor, "*shape"]]:
-    """The sum that rounds, the bits of what was added, and the exponent fields; magnitudes too large count as "
-    "the next power."""
+    """The sum that rounds, the bits of what was added, and the exponent fields; what is too large counts as the next
+    power."""
     held = pattern.clamp(max=(_highest_exponent(fmt) + 1 + 127) << 23)
     exponent = (held & _INFINITY).clamp(min=(128 - fmt.bias) << 23)
     addend = exponent + ((23 - fmt.mantissa_bits) << 23)
