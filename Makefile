@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo release-demo test check format clean
+.PHONY: demo release-demo test check mutants format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dojo needs Python 3.11 or later; set PYTHON=python3.11")'
@@ -23,6 +23,14 @@ release-demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Which changes of the number formats do their tests not notice? Minutes a module; docs/log.md has what came of it.
+NUMBERS := scalar=scalar rounding=rounding format=number_format formats=number_format bias=bias fixed=fixed \
+	blocks=blocks array=array tensor=tensor block_tensor=block_tensor storage=storage
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet cosmic-ray
+	for pair in $(NUMBERS); do $(BIN)/python benchmarks/mutants.py src/dojo/machine/numbers/$${pair%=*}.py \
+		tests/machine/numbers/test_$${pair#*=}.py; done
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests
