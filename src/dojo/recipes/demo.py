@@ -2,6 +2,7 @@
 
 In: nothing. Out: a folder with the fleet's recordings, a dataset, a trained model, `report.html`, `report.json` and
 `run.json`.
+It ends by telling what its training would take on other machines.
 Idea: the same verbs that serve a customer's clips, called one after the other; the fleet writes the files that a real
 car writes, so nothing on the way knows that it was simulated. Each stage keeps what is done, so a demo that was
 interrupted goes on where it was.
@@ -22,6 +23,7 @@ from rich.text import Text
 from dojo.curate import CurateConfig
 from dojo.errors import ConfigError
 from dojo.recipes import curate, evaluate, ingest, on_policy, rollout, simulate, train
+from dojo.recipes.elsewhere import training_elsewhere
 from dojo.recipes.on_policy import OnPolicyRun, RoundConfig
 from dojo.recipes.run import Outcome, read_record, record, write_record
 from dojo.recipes.workers import apart
@@ -194,6 +196,14 @@ def run(config: DemoRun, console: Console) -> Outcome:
             highlight=False,
             soft_wrap=True,
         )
+    learned = outcomes[3].facts
+    elsewhere = training_elsewhere(
+        config.train.train,
+        anchors=config.curate.anchors_per_clip,
+        steps=learned["steps"],
+        seconds=learned["seconds"],
+    )
+    outcomes.append(elsewhere)
     page = config.out / "report.html"
     facts = {name: value for outcome in reversed(outcomes[4:]) for name, value in outcome.facts.items()}
     facts |= {"page": str(page), "seconds": seconds, "peak_memory_gb": round(_peak_memory_gb(), 2)}

@@ -1,4 +1,4 @@
-"""`dojo machine step | search | validate`: how long a training step takes on a machine, and how far to trust that.
+"""`dojo machine step | search | validate | d1`: how long a training step takes on a machine, and how far to trust that.
 
 In: a model by name, a machine by name, how many accelerators. Out: time, utilisation, what limits it, memory, energy,
 cost; the best split among all legal ones; predictions beside measurements, with an exit status.
@@ -38,11 +38,13 @@ from dojo.machine.simulate.measured import (
     published,
     vtrain,
 )
+from dojo.machine.simulate.mlperf_vision import ResnetAgreement
 from dojo.machine.simulate.operators import peak_flop_per_s
 from dojo.machine.simulate.step import Simulator
 from dojo.machine.simulate.trace import chrome_trace
 from dojo.machine.simulate.validate import Agreement, Predictor, agreement
 from dojo.machine.specs import load_machine
+from dojo.recipes.predicted import d1_predictions, resnet_held_out
 from dojo.recipes.run import Outcome, write_whole
 
 MODELS: Mapping[str, Gpt] = {
@@ -146,8 +148,13 @@ class ValidateRun:
     rows: bool = False
 
 
-CONFIG = StepRun | SearchRun | ValidateRun
-CONFIGS: dict[str, type] = {"step": StepRun, "search": SearchRun, "validate": ValidateRun}
+@dataclass(frozen=True)
+class D1Run:
+    """What D1's published figures allow at most, beside what was said of it."""
+
+
+CONFIG = StepRun | SearchRun | ValidateRun | D1Run
+CONFIGS: dict[str, type] = {"step": StepRun, "search": SearchRun, "validate": ValidateRun, "d1": D1Run}
 
 
 def run(config: CONFIG, console: Console) -> Outcome:
@@ -158,6 +165,8 @@ def run(config: CONFIG, console: Console) -> Outcome:
     """
     if isinstance(config, ValidateRun):
         return _validate(config, console)
+    if isinstance(config, D1Run):
+        return d1_predictions()
     return _step(config) if isinstance(config, StepRun) else _search(config)
 
 
@@ -333,12 +342,14 @@ def _validate(config: ValidateRun, console: Console) -> Outcome:
     held_out = {
         name: _agreement(rows, predicted, of, held_out=True) for name, of in HELD_OUT.items() if of[0] in tables
     }
+    resnet, pictures = resnet_held_out()
+    every: dict[str, Agreement | ResnetAgreement] = {**held_out, "resnet50": resnet}
     facts: dict[str, Any] = {
-        "held_out": {name: dataclasses.asdict(found) for name, found in held_out.items()},
+        "held_out": {name: dataclasses.asdict(found) for name, found in every.items()},
         "tables": {name: dataclasses.asdict(found) for name, found in parts.items()},
         "calculon_mean_abs_error": CALCULON,
         "missing": missing,
-        "misses": _misses(held_out),
+        "misses": _misses(every, held_out),
         "rows": [
             {"table": row.table, "model": row.model.name, "measured_s": row.seconds, "predicted_s": float(guess)}
             for row, guess in zip(rows, predicted, strict=True)
@@ -346,7 +357,7 @@ def _validate(config: ValidateRun, console: Console) -> Outcome:
     }
     if not config.rows:
         facts["rows"] = len(rows)
-    shown = [_agreements("all rows", parts), _agreements("held out", held_out)]
+    shown = [_agreements("all rows", parts), _agreements("held out", held_out), pictures.table]
     outcome = Outcome(facts, Group(*([_row_table(rows, predicted)] if config.rows else []), *shown, *missing))
     if facts["misses"]:
         console.print(outcome.table)
@@ -365,16 +376,16 @@ def _agreement(
     return agreement([rows[place] for place in mine], predicted[mine])
 
 
-def _misses(held_out: Mapping[str, Agreement]) -> list[str]:
+def _misses(every: Mapping[str, Agreement | ResnetAgreement], splits: Mapping[str, Agreement]) -> list[str]:
     """Every bound that is missed."""
     found = [
         f"{name}: expected a mean error below {BOUNDS[name]:.0%} on held-out rows, got {part.mean_abs_error:.1%}"
-        for name, part in held_out.items()
+        for name, part in every.items()
         if part.mean_abs_error >= BOUNDS[name]
     ]
     return found + [
         f"{name}: expected a regret below {REGRET_BOUND:.0%}, got {part.regret:.1%}"
-        for name, part in held_out.items()
+        for name, part in splits.items()
         if part.regret is not None and part.regret >= REGRET_BOUND
     ]
 
