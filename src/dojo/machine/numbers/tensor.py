@@ -3,9 +3,9 @@
 In: float32, bfloat16 or float16 tensors, or codes. Out: codes, float32 values, flags.
 Idea: take the float32 apart with integers, so that nothing depends on how a device treats subnormals or contracts
 products; only the last comparison is in floating point, and it is exact. Every step is elementwise, without branches
-on values, so `torch.compile` fuses it into one pass. Rounding to nearest has a shorter way where the format leaves room
-for it: add a power of two so large that float32 itself keeps no more places than the format, and the addition rounds,
-to even at ties; the lowest bits of the sum are the code.
+on values, so `torch.compile` fuses it into one pass. Rounding to nearest has shorter ways where the format leaves room
+for them. Codes: add half a step to the bits and shift. Values: add a power of two so large that float32 itself keeps no
+more places than the format, and the addition rounds, to even at ties.
 Not here: the definition (`scalar.py`), the twin that needs no torch (`array.py`), when and what to store during
 training (`dojo.train`).
 """
@@ -47,8 +47,8 @@ def encode(
         ConfigError: the values are float64, which this twin would round twice; use `array.py`.
     """
     exact = as_float32(values)
-    codes = _encode_by_adding(exact, fmt) if _rounds_by_adding(fmt, rounding) else _encode(exact, fmt, rounding)[0]
-    return codes.to(torch.uint8) if fmt.bits <= 8 else codes
+    codes = _encode_to_nearest(exact, fmt) if _rounds_by_adding(fmt, rounding) else _encode(exact, fmt, rounding)[0]
+    return _narrowed(codes, fmt)
 
 
 def encode_with_flags(
@@ -71,7 +71,7 @@ def encode_with_flags(
     flags |= (overflow & inexact).to(torch.uint8) * int(Flag.OVERFLOW)
     if fmt.nan_code is None:
         flags |= nan.to(torch.uint8) * int(Flag.INVALID)
-    return (codes.to(torch.uint8) if fmt.bits <= 8 else codes), flags
+    return _narrowed(codes, fmt), flags
 
 
 def decode(codes: UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
@@ -151,7 +151,10 @@ def _encode(
     pattern = values.contiguous().view(torch.int32)
     negative, pattern = pattern < 0, pattern & 0x7FFFFFFF
     nan, infinite = pattern > _INFINITY, pattern == _INFINITY
-    codes = _codes_by_adding(pattern, fmt) if _rounds_by_adding(fmt, rounding) else _long_way(pattern, fmt, rounding)
+    if _rounds_by_adding(fmt, rounding):
+        codes = _codes_by_half_a_step(pattern, fmt)
+    else:
+        codes = _long_way(pattern, fmt, rounding)
     if fmt.subnormals is Subnormals.FLUSHED:
         codes = torch.where(codes < fmt.smallest_normal_code, 0, codes)
     overflow = ((codes > fmt.largest_code) | infinite) & ~nan
@@ -163,15 +166,38 @@ def _encode(
     return torch.where(below, 0, codes), (overflow & ~below) | (below & (pattern > 0))
 
 
-def _encode_by_adding(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
+def _encode_to_nearest(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
     """The codes of numbers that are rounded to nearest; no more steps than that takes, for a compiler to fuse."""
     pattern = values.contiguous().view(torch.int32)
     magnitude = pattern & 0x7FFFFFFF
-    codes = _codes_by_adding(magnitude, fmt).clamp(max=fmt.beyond_code)
+    codes = _codes_by_half_a_step(magnitude, fmt).clamp(max=fmt.beyond_code)
     nan_code = fmt.largest_code if fmt.nan_code is None else fmt.nan_code
     if nan_code != fmt.beyond_code:
         codes = torch.where(magnitude > _INFINITY, nan_code, codes)
     return codes | ((pattern >> (32 - fmt.bits)) & fmt.sign_code)
+
+
+def _codes_by_half_a_step(pattern: Int32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
+    """As `_long_way`, to nearest: half a step more for an odd code than for an even one, less the smallest part.
+
+    Numbers that are subnormal in float32 are taken for larger ones, which are still too small for the format.
+    """
+    field = pattern >> 23
+    above = field - (128 - fmt.bias)
+    # With 25 places nothing is left of 24 bits, not even by rounding up.
+    places = (-above).clamp(min=0, max=2 + fmt.mantissa_bits) + (23 - fmt.mantissa_bits)
+    significand = (pattern & _SIGNIFICAND) | (_SIGNIFICAND + 1)
+    half = (torch.ones_like(places) << (places - 1)) - 1
+    rounded = (significand + ((significand >> places) & 1) + half) >> places
+    return rounded + (above.clamp(min=0) << fmt.mantissa_bits)
+
+
+def _narrowed(codes: Int32[Tensor, "*shape"], fmt: FloatFormat) -> UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"]:
+    """In uint8 where they fit."""
+    if fmt.bits > 8:
+        return codes
+    # torch.compile narrows floats many at a time, and whole numbers one by one.
+    return codes.to(torch.float32).to(torch.uint8) if torch.compiler.is_compiling() else codes.to(torch.uint8)
 
 
 def _rounds_by_adding(fmt: FloatFormat, rounding: Rounding) -> bool:
@@ -193,13 +219,6 @@ def _sum_and_addend(
     exponent = (held & _INFINITY).clamp(min=(128 - fmt.bias) << 23)
     addend = exponent + ((23 - fmt.mantissa_bits) << 23)
     return held.view(torch.float32) + addend.view(torch.float32), addend, exponent
-
-
-def _codes_by_adding(pattern: Int32[Tensor, "*shape"], fmt: FloatFormat) -> Int32[Tensor, "*shape"]:
-    """As `_long_way`, to nearest."""
-    total, addend, exponent = _sum_and_addend(pattern, fmt)
-    places = 23 - fmt.mantissa_bits
-    return total.view(torch.int32) - addend + (exponent >> places) - ((128 - fmt.bias) << fmt.mantissa_bits)
 
 
 def _quantise_by_adding(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
