@@ -74,3 +74,11 @@ def test_a_missed_bound_fails_and_says_which(monkeypatch: pytest.MonkeyPatch, tm
 def test_the_verb_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["machine", "search", "gpt-1.7b", "--count", "8", "--batch", "8", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["best"]
+
+
+def test_a_captured_step_is_exported_for_every_rank(tmp_path: Path) -> None:
+    facts = machine.run(machine.ExportRun("tiny", tmp_path, samples=2, ranks=3), SILENT).facts
+    assert [Path(path).name for path in facts["files"]] == [f"tiny.{rank}.et" for rank in range(3)]
+    assert all(Path(path).stat().st_size == facts["bytes"] > 1000 for path in facts["files"])
+    with pytest.raises(ConfigError, match="expected samples and ranks from 1, got 2 and 0"):
+        machine.ExportRun("tiny", tmp_path, samples=2, ranks=0)

@@ -1,4 +1,4 @@
-"""`dojo machine step | search | validate | d1`: how long a training step takes on a machine, and how far to trust that.
+"""`dojo machine step | search | validate | d1 | export`: how long a step takes, and how far to trust that.
 
 In: a model by name, a machine by name, how many accelerators. Out: time, utilisation, what limits it, memory, energy,
 cost; the best split among all legal ones; predictions beside measurements, with an exit status.
@@ -44,6 +44,7 @@ from dojo.machine.simulate.step import Simulator
 from dojo.machine.simulate.trace import chrome_trace
 from dojo.machine.simulate.validate import Agreement, Predictor, agreement
 from dojo.machine.specs import load_machine
+from dojo.recipes.captured import export_chakra
 from dojo.recipes.predicted import d1_predictions, resnet_held_out
 from dojo.recipes.run import Outcome, write_whole
 
@@ -153,8 +154,34 @@ class D1Run:
     """What D1's published figures allow at most, beside what was said of it."""
 
 
-CONFIG = StepRun | SearchRun | ValidateRun | D1Run
-CONFIGS: dict[str, type] = {"step": StepRun, "search": SearchRun, "validate": ValidateRun, "d1": D1Run}
+@dataclass(frozen=True)
+class ExportRun:
+    """A captured training step as MLCommons Chakra traces, for ASTRA-sim.
+
+    Args:
+        model: resnet50, or a policy: tiny, small, medium, large.
+        out: folder for one trace for each rank.
+        samples: of one rank. `ranks`: that train together.
+    """
+
+    model: Positional[str] = "resnet50"
+    out: Path = Path("runs/chakra")
+    samples: int = 32
+    ranks: int = 8
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.ranks < 1:
+            raise ConfigError(f"export: expected samples and ranks from 1, got {self.samples} and {self.ranks}")
+
+
+CONFIG = StepRun | SearchRun | ValidateRun | D1Run | ExportRun
+CONFIGS: dict[str, type] = {
+    "step": StepRun,
+    "search": SearchRun,
+    "validate": ValidateRun,
+    "d1": D1Run,
+    "export": ExportRun,
+}
 
 
 def run(config: CONFIG, console: Console) -> Outcome:
@@ -167,6 +194,9 @@ def run(config: CONFIG, console: Console) -> Outcome:
         return _validate(config, console)
     if isinstance(config, D1Run):
         return d1_predictions()
+    if isinstance(config, ExportRun):
+        paths = export_chakra(config.model, config.samples, config.out, ranks=config.ranks)
+        return Outcome.listing("traces", {"files": [str(path) for path in paths], "bytes": paths[0].stat().st_size})
     return _step(config) if isinstance(config, StepRun) else _search(config)
 
 
