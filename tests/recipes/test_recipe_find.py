@@ -117,10 +117,20 @@ def test_a_condition_that_is_none_is_not_blamed_on_the_dataset(data: str, quiet:
 
 def test_a_clip_that_resembles_only_what_is_not_drawn_stays(data: str) -> None:
     dataset = embedded(data)
-    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99) > 0
+    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99, 1.0) > 0
     before = {clip.clip_id: clip.weight for clip in dataset.clips()}
-    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99) == 0
+    assert embed.leave_out_copies(dataset, Embeddings(dataset), 0.99, 1.0) == 0
     assert {clip.clip_id: clip.weight for clip in dataset.clips()} == before
+
+
+def test_a_policy_that_takes_all_clips_for_the_same_leaves_none_out(data: str) -> None:
+    dataset = embedded(data)
+    before = [clip.weight for clip in dataset.clips()]
+    with pytest.raises(
+        ConfigError, match=r"expected at most 50% of the \d+ training clips .*; all are drawn as before"
+    ):
+        embed.leave_out_copies(dataset, Embeddings(dataset), 0.5, 0.5)
+    assert [clip.weight for clip in dataset.clips()] == before
 
 
 def test_wishes_that_contradict_each_other_are_refused(data: str) -> None:
@@ -140,7 +150,7 @@ def test_every_clip_gets_a_vector_and_copies_leave_training(
     data: str, quiet: Console, trained: Callable[[str], Path]
 ) -> None:
     model = trained(data)
-    facts = embed.run(embed.EmbedRun(model, duplicates_above=0.9999, threads=1), quiet).facts
+    facts = embed.run(embed.EmbedRun(model, duplicates_above=0.9999, at_most=1.0, threads=1), quiet).facts
     dataset = Dataset.open(data)
     clips = dataset.clips()
     assert facts["clips"] == len(clips)

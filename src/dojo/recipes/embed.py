@@ -44,6 +44,8 @@ class EmbedRun:
         duplicates_above: cosine similarity from which a training clip counts as a copy of an earlier one and is no
             longer drawn; None leaves all as they are. 0.98 or more is sensible: look at pairs with `dojo find --like`.
             `dojo curate` gives what was left out its weight back.
+        at_most: share of the training clips that may be left out; where it would be more, none is: a policy that has
+            hardly learned takes all clips for the same.
         threads: of torch on the CPU.
     """
 
@@ -51,6 +53,7 @@ class EmbedRun:
     dataset: str | None = None
     batch_size: int = 32
     duplicates_above: float | None = None
+    at_most: float = 0.5
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -60,6 +63,8 @@ class EmbedRun:
             )
         if self.duplicates_above is not None and not 0 < self.duplicates_above <= 1:
             raise ConfigError(f"embed: expected duplicates_above in (0, 1], got {self.duplicates_above}")
+        if not 0 < self.at_most <= 1:
+            raise ConfigError(f"embed: expected at_most in (0, 1], got {self.at_most}")
 
 
 CONFIG = EmbedRun
@@ -97,13 +102,17 @@ def run(config: EmbedRun, console: Console) -> Outcome:
         "seconds": round(time.monotonic() - started, 1),
     }
     if config.duplicates_above is not None:
-        facts["near_duplicates"] = leave_out_copies(dataset, embeddings, config.duplicates_above)
+        facts["near_duplicates"] = leave_out_copies(dataset, embeddings, config.duplicates_above, config.at_most)
         facts["dataset_version"] = dataset.version
     return Outcome.listing("embeddings", facts)
 
 
-def leave_out_copies(dataset: Dataset, embeddings: Embeddings, above: float) -> int:
-    """Give weight zero to training clips that show the same as another that is drawn; how many are left out by this."""
+def leave_out_copies(dataset: Dataset, embeddings: Embeddings, above: float, at_most: float) -> int:
+    """Give weight zero to training clips that show the same as another that is drawn; how many are left out by this.
+
+    Raises:
+        ConfigError: more than a share `at_most` of them would be.
+    """
     vector = dict(zip(*embeddings.all(), strict=True))
     clips = dataset.clips()
     # What is not drawn stands for nothing: a clip that resembles it alone stays.
@@ -115,6 +124,12 @@ def leave_out_copies(dataset: Dataset, embeddings: Embeddings, above: float) -> 
     if not training:
         return 0
     keep = kept(near_duplicates(np.stack([vector[clips[place].clip_id] for place in training]), above))
+    if (~keep).sum() > at_most * len(training):
+        raise ConfigError(
+            f"embed: expected at most {at_most:.0%} of the {len(training)} training clips to resemble another above "
+            f"{above}, got {(~keep).sum()}; all are drawn as before: raise --duplicates-above, embed with a policy "
+            "that has learned more, or allow it with --at-most"
+        )
     for place in np.array(training)[~keep]:
         clips[place] = replace(clips[place], weight=0.0)
     settings = (dataset.clip_settings() or {}) | {"near_duplicates_above": above, "embeddings": embeddings.model}

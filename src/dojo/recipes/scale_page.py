@@ -77,7 +77,9 @@ def error_by_hours(report: Mapping[str, Any]) -> Plot:
                 _line(axes, curve["laws"][law], largest, colour, dashes, f"{model}, {_LAW_NAMES[law]}")
         for place, (name, value) in enumerate(_baselines(report).items()):
             axes.axhline(value, color=SERIES[-1 - place % 2], linewidth=1, linestyle=DASHES[1 + place % 3])
-            said = axes.annotate(name.replace("_", " "), (0.01, value), xycoords=("axes fraction", "data"), fontsize=8)
+            # Each beside the last: those who see nothing may be equally wrong.
+            at = (0.01 + 0.2 * place, value)
+            said = axes.annotate(name.replace("_", " "), at, xycoords=("axes fraction", "data"), fontsize=8)
             said.set_in_layout(False)
         _logarithmic(axes)
         axes.set(xlabel="hours of training video", ylabel=_words(report["error"]))
