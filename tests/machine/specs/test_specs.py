@@ -101,5 +101,7 @@ def test_a_machine_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
 
 def test_a_machine_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     for wanted in ("b200", tmp_path / "b200.toml"):
-        with pytest.raises(ConfigError, match=r"b200.*: expected one of a100, d1, h100, h200, laptop, toy, or the path of a"):
+        with pytest.raises(
+            ConfigError, match=r"b200.*: expected one of a100, d1, h100, h200, laptop, toy, or the path of a"
+        ):
             load_machine(wanted)
