@@ -92,9 +92,9 @@ def test_a_guard_brakes_for_whom_the_policy_does_not_see_and_for_nobody_else(pla
     braked = guarded.asked_acceleration_mps2 < -2.5
     assert braked.any()
     assert not braked[guarded.gap_m > 50.0].any()
-    careful = [driven([wall], LaneKeeper(brakes=True), RolloutConfig(guard_mps2=g), plant)[0] for g in (5.0, math.inf)]
+    careful = [driven([wall], LaneKeeper(brakes=True), RolloutConfig(guard_mps2=g), plant)[0] for g in (5.0, None)]
     assert same(*careful)
-    with pytest.raises(ConfigError, match="expected a guard_mps2 above zero, or inf for none, got 0"):
+    with pytest.raises(ConfigError, match="expected a guard_mps2 above zero, or None for none, got 0"):
         RolloutConfig(guard_mps2=0.0)
 
 

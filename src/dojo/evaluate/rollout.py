@@ -74,7 +74,7 @@ class RolloutConfig:
         keep_frames: pictures are kept in the rollouts, about 200 kB each.
         together: how many cars are out at once; memory for each simulator, and the size of the policy's batches.
         guard_mps2: where not to hit who is ahead takes harder braking than this, it is braked so, whatever the policy
-            wants; infinite: never, as for every figure about a policy. What is driven to be learned from goes on behind
+            wants; None: never, as for every figure about a policy. What is driven to be learned from goes on behind
             a leader instead of ending in it.
     """
 
@@ -85,13 +85,13 @@ class RolloutConfig:
     margin_m: float = 0.3
     keep_frames: bool = False
     together: int = 16
-    guard_mps2: float = math.inf
+    guard_mps2: float | None = None
     controller: ControllerConfig = field(default_factory=ControllerConfig)
 
     def __post_init__(self) -> None:
         steps = self.tick_s / self.step_s if self.step_s > 0 else 0.0
-        if not self.guard_mps2 > 0:
-            raise ConfigError(f"rollout: expected a guard_mps2 above zero, or inf for none, got {self.guard_mps2}")
+        if self.guard_mps2 is not None and not self.guard_mps2 > 0:
+            raise ConfigError(f"rollout: expected a guard_mps2 above zero, or None for none, got {self.guard_mps2}")
         if self.anchors < 1 or self.together < 1 or self.margin_m < 0:
             raise ConfigError(
                 "rollout: expected anchors and together of at least 1 and a margin_m that is not negative, got "
@@ -348,9 +348,9 @@ def _controlled(car: _Car, config: RolloutConfig) -> _Car:
     return replace(car, plan=plan, coming=coming, asked=_guarded(asked, car.truth, config.guard_mps2), trim=trim)
 
 
-def _guarded(asked: Asked, truth: Truth, guard_mps2: float) -> Asked:
+def _guarded(asked: Asked, truth: Truth, guard_mps2: float | None) -> Asked:
     """What is asked, or the braking that it takes to be as slow as who is ahead before a metre is left."""
-    if truth.closing_mps <= 0:
+    if guard_mps2 is None or truth.closing_mps <= 0:
         return asked
     left_m = truth.gap_m - _SPARED_M
     needed_mps2 = truth.closing_mps**2 / (2 * left_m) if left_m > 0 else math.inf
