@@ -25,7 +25,7 @@ from dojo.recipes import lineage, release
 from dojo.recipes.lineage import Lineage
 from dojo.recipes.release import ReleaseRun, make_bundle
 from dojo.recipes.run import record, write_record
-from dojo.recipes.train import Judgeable, TrainRun
+from dojo.recipes.train import CLIPS, Judgeable, TrainRun
 from dojo.records import Clip, Drive
 from dojo.release.bundle import check_files
 from dojo.release.contracts import camera_contract
@@ -44,7 +44,7 @@ def estimate(value: float) -> dict[str, float | int]:
 
 
 def reports(folder: Path, checkpoint: str = CHECKPOINT) -> None:
-    provenance = {"checkpoint_sha256": checkpoint}
+    provenance = {"checkpoint_sha256": checkpoint, "drives": ["d0"], "evaluation": {"dataset": "data"}}
     suite = {
         "completed": 20,
         "cases": 24,
@@ -122,6 +122,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: tuple[Policy,
     reports(tmp_path)
     monkeypatch.setattr(release, "load_policy", lambda _run: Judgeable(policy, CHECKPOINT, 7))
     monkeypatch.setattr(release, "held_out", samples)
+    monkeypatch.setattr(release, "held_out_clips", lambda *_: (THEN, THEN.clips()))
+    datasets(monkeypatch, {("data", None): THEN})
     monkeypatch.setattr(release, "lineage_of", lambda _run: a_lineage())
     monkeypatch.setattr(release, "_camera", lambda *_: camera_contract(MODEL_VIEW, {}, 0.2, 2, 0.0))
     monkeypatch.setattr(release, "export", lambda *_: model)
@@ -180,6 +182,16 @@ def test_a_gate_that_fails_refuses_by_its_name(run: ReleaseRun, monkeypatch: pyt
         make_bundle(run, QUIET)
 
 
+def test_what_was_measured_on_clips_that_are_gone_is_measured_again(
+    run: ReleaseRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bundle(run, QUIET)
+    before = json.loads((run.folder / "measured.json").read_bytes())
+    monkeypatch.setattr(release, "held_out_clips", lambda *_: (AFTER, AFTER.clips()))
+    make_bundle(run, QUIET)
+    assert json.loads((run.folder / "measured.json").read_bytes())["about"] != before["about"]
+
+
 def test_what_was_measured_of_other_bytes_is_measured_again(run: ReleaseRun) -> None:
     make_bundle(run, QUIET)
     path = run.folder / "measured.json"
@@ -204,11 +216,13 @@ class FakeDataset(Dataset):
         return self.content
 
     def clips(self, split: str | None = None, tag: str | None = None) -> list[Clip]:
-        assert split == "train"
         return self._found
 
     def drives(self) -> list[Drive]:
         return self._of
+
+    def drive_ids(self) -> list[str]:
+        return [drive.drive_id for drive in self._of]
 
 
 def datasets(monkeypatch: pytest.MonkeyPatch, states: dict[tuple[str, str | None], FakeDataset | None]) -> None:
@@ -240,8 +254,77 @@ def test_clips_are_those_of_the_dataset_as_of_training(trained: Path, monkeypatc
 def test_a_clip_that_was_erased_since_refuses_the_release(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     erased = FakeDataset("b" * 64, {"c0": "d0"}, ("d0",))
     datasets(monkeypatch, {("data", None): erased, ("data", "a" * 12 + "@3.2"): THEN})
-    with pytest.raises(ReleaseError, match=r"clip_erased: .*all 2 clips .* 1 were erased, the first is c1"):
+    with pytest.raises(ReleaseError, match=r"clip_erased: .*all clips .* 1 were erased, the first is c1"):
         lineage.lineage_of(trained)
+
+
+AFTER = FakeDataset("b" * 64, {"c0": "d0"}, ("d0",))
+"""After an erasure of the drive d1: no older state can be opened."""
+
+
+@pytest.fixture
+def erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets(monkeypatch, {("data", None): AFTER, ("data", "a" * 12 + "@3.2"): None})
+    monkeypatch.setattr(lineage, "Tombstones", lambda _uri: ("one",))
+
+
+def ledger(folder: Path, *clips: str) -> None:
+    (folder / "ledger").mkdir()
+    lines = "".join(json.dumps({"step": step, "clips": [clip]}) + "\n" for step, clip in enumerate(clips))
+    (folder / "ledger" / "rank-0000.jsonl").write_text(lines)
+
+
+@pytest.mark.usefixtures("erased")
+def test_who_never_saw_what_was_erased_is_released_as_before(trained: Path) -> None:
+    (trained / CLIPS).write_text("c0\n")
+    assert [clip.clip_id for clip in lineage.lineage_of(trained).clips] == ["c0"]
+    (trained / CLIPS).write_text("c0\nc1\n")
+    with pytest.raises(ReleaseError, match=r"clip_erased: .* 1 were erased, the first is c1"):
+        lineage.lineage_of(trained)
+    # It could have drawn it, and says that it did not.
+    ledger(trained, "c0", "c0")
+    assert [clip.clip_id for clip in lineage.lineage_of(trained).clips] == ["c0"]
+
+
+@pytest.mark.usefixtures("erased")
+def test_who_went_on_from_a_run_that_saw_what_was_erased_is_refused(tmp_path: Path, trained: Path) -> None:
+    (trained / CLIPS).write_text("c0\nc1\n")
+    config = TrainRun(dataset="data", out=tmp_path / "next", warm_start=trained)
+    write_record(tmp_path / "next", record("train", config, dataset_version="b" * 12 + "@9.9"))
+    (tmp_path / "next" / CLIPS).write_text("c0\n")
+    with pytest.raises(ReleaseError, match=r"clip_erased: .*the first is c1"):
+        lineage.lineage_of(tmp_path / "next")
+
+
+def test_clips_that_were_cut_anew_and_whose_state_is_gone_are_unknown(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets(monkeypatch, {("data", None): AFTER, ("data", "a" * 12 + "@3.2"): None})
+    monkeypatch.setattr(lineage, "Tombstones", lambda _uri: ())
+    (trained / CLIPS).write_text("c0\nc1\n")
+    with pytest.raises(ReleaseError, match=r"clips_unknown: .*the 2 clips .* 1 were cut anew"):
+        lineage.lineage_of(trained)
+
+
+def test_a_report_is_refused_when_it_rests_on_what_was_erased_and_only_then(
+    run: ReleaseRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets(monkeypatch, {("data", None): AFTER})
+    monkeypatch.setattr(lineage, "Tombstones", lambda _uri: ("one",))
+    make_bundle(run, QUIET)
+    path = run.run / "report.json"
+    told = json.loads(path.read_bytes())
+    origin = told["provenance"]
+    origin["drives"] = ["d0", "d1"]
+    path.write_text(json.dumps(told))
+    with pytest.raises(ReleaseError, match=r"clip_erased: .*report\.json: .* 1 of the 2 drives .* the first is d1"):
+        make_bundle(run, QUIET)
+    del origin["drives"]
+    path.write_text(json.dumps(told))
+    with pytest.raises(ReleaseError, match=r"clip_erased: .* the report does not say which drives"):
+        make_bundle(run, QUIET)
+    monkeypatch.setattr(lineage, "Tombstones", lambda _uri: ())
+    make_bundle(run, QUIET)
 
 
 @pytest.mark.parametrize(("tombstones", "rule"), [((), "clips_unknown"), (("one",), "clip_erased")])

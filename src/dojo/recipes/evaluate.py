@@ -204,7 +204,8 @@ def run(config: EvaluateRun, console: Console) -> Outcome:
     ]
     this = record("evaluate", config, dataset_version=dataset.version, seed=config.intervals.seed)
     split = f"{config.split}: {len(clips)} clips of {len({clip.vehicle_id for clip in clips})} vehicles"
-    origin = provenance(this, trained, loaded.sha256, split=split)
+    drives = sorted({clip.drive_id for clip in clips})  # so that an erasure finds the reports that rest on what goes
+    origin = provenance(this, trained, loaded.sha256, split=split, drives=drives)
     report = result.to_json(origin)
     write_whole(out / "report.json", json.dumps(report, indent=1) + "\n")
     write_page(out / "report.html", result, origin, videos=films)

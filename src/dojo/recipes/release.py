@@ -36,11 +36,11 @@ from dojo.load.source import cameras_of, recorded_cameras_of
 from dojo.model.inference import INPUTS, OUTPUTS, Inference
 from dojo.model.policy import parameters_of
 from dojo.recipes import publish
-from dojo.recipes.lineage import Lineage, lineage_of
+from dojo.recipes.lineage import Lineage, lineage_of, require_drives
 from dojo.recipes.rollout import Driver
 from dojo.recipes.run import Outcome, read_record, write_whole
 from dojo.recipes.train import Judgeable, decoded, load_policy
-from dojo.records import CameraContract, TensorContract
+from dojo.records import CameraContract, Clip, TensorContract
 from dojo.records.bundle import FORMAT
 from dojo.release import bundle, card, contracts, sbom
 from dojo.release.archive import pack
@@ -111,7 +111,7 @@ def _reports(config: ReleaseRun, sha256: str) -> dict[str, dict[str, Any]]:
     """The stored reports, each about this checkpoint.
 
     Raises:
-        ReleaseError: `report_missing` or `report_of_another_checkpoint`.
+        ReleaseError: `report_missing`, `report_of_another_checkpoint`, or `clip_erased`.
     """
     places = {
         "open_loop": [config.open_loop] if config.open_loop else [config.run, config.run.parent],
@@ -135,8 +135,20 @@ def _reports(config: ReleaseRun, sha256: str) -> dict[str, dict[str, Any]]:
                 f"{path}: expected a report about checkpoint {sha256[:12]}, got one about {str(about)[:12]}; make it "
                 "again",
             )
+        if kind == "open_loop":
+            require_drives(path, report)
         found[kind] = report if kind == "open_loop" else report["closed_loop"]
     return found
+
+
+def held_out_clips(run: Path, samples: int) -> tuple[Dataset, list[Clip]]:
+    """So many validation clips of the run's dataset, evenly over all of them, so that every drive is asked."""
+    dataset = Dataset.open(str(read_record(run / "run.json").config["dataset"]))
+    clips = dataset.clips(split="validation")
+    if not clips:
+        raise ReleaseError("samples_missing", f"{dataset.uri}: expected validation clips, found none; curate it")
+    places = np.linspace(0, len(clips) - 1, min(samples, len(clips))).round().astype(int)
+    return dataset, [clips[place] for place in places]
 
 
 def held_out(run: Path, samples: int, console: Console, cache: Path | None = None) -> Iterator[Sample]:
@@ -145,12 +157,7 @@ def held_out(run: Path, samples: int, console: Console, cache: Path | None = Non
     Args:
         cache: a folder with room for the decoded frames, so that neighbours share their decoding.
     """
-    dataset = Dataset.open(str(read_record(run / "run.json").config["dataset"]))
-    clips = dataset.clips(split="validation")
-    if not clips:
-        raise ReleaseError("samples_missing", f"{dataset.uri}: expected validation clips, found none; curate it")
-    # Evenly over all of them, so that every drive is asked.
-    chosen = [clips[index] for index in np.linspace(0, len(clips) - 1, min(samples, len(clips))).round().astype(int)]
+    dataset, chosen = held_out_clips(run, samples)
     source = decoded(dataset, chosen, _CACHE_GB, cache, console) if cache else dataset
     for batch in in_order(chosen, cameras_of(dataset.drives()), source, 1, workers=0):
         arrays = (batch.frames, batch.speed_now_mps, batch.speed_now_valid, batch.desire, batch.traffic_right)
@@ -159,10 +166,12 @@ def held_out(run: Path, samples: int, console: Console, cache: Path | None = Non
 
 def _measured(config: ReleaseRun, trained: Judgeable, model: bytes, console: Console) -> dict[str, dict[str, Any]]:
     """The reports about the exported model, taken from the folder where they are about these bytes."""
+    clips = "\n".join(clip.clip_id for clip in held_out_clips(config.run, config.samples)[1])
     about = {
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "checkpoint_sha256": trained.sha256,
         "samples_asked": config.samples,
+        "clips_sha256": hashlib.sha256(clips.encode()).hexdigest(),
         "tolerance": asdict(config.tolerance),
     }
     path = config.folder / "measured.json"

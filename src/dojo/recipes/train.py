@@ -21,7 +21,7 @@ from rich.progress import Progress
 from dojo.curate.nested import Part, part_of, routes_of
 from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
-from dojo.load.listing import Listing, OnDemand
+from dojo.load.listing import Listing, OnDemand, listed
 from dojo.load.loader import LoadConfig, Loader, LoaderState
 from dojo.load.source import Cameras, FrameSource, Joined, cameras_of, recorded_cameras_of
 from dojo.machine.numbers.storage import Storage
@@ -29,7 +29,7 @@ from dojo.model import config as sizes
 from dojo.model.config import PolicyConfig
 from dojo.model.policy import Policy, parameters_of
 from dojo.recipes.cluster import ClusterConfig, launch
-from dojo.recipes.run import Outcome, read_record, record, write_record
+from dojo.recipes.run import Outcome, read_record, record, write_record, write_whole
 from dojo.records import Batch, Clip
 from dojo.store.catalogue import Catalogue
 from dojo.store.dataset import Dataset
@@ -120,6 +120,10 @@ def cluster() -> TrainRun:
         train=replace(medium().train, ledger=True, measure=True, compile=torch.cuda.is_available()),
     )
 
+
+CLIPS = "clips.txt"
+"""In the folder of a run: the id of every clip that it may draw, so that it can be said what it learned from after the
+state of the dataset that it was trained on is gone."""
 
 CONFIG = TrainRun
 CONFIGS = {"tiny": tiny, "small": small, "medium": medium, "large": large, "cluster": cluster}
@@ -244,6 +248,13 @@ def _read(config: TrainRun, datasets: Sequence[Dataset], logs: FrameSource | Non
     return clips, _source(config, datasets, clips, logs, console), cameras_of(drives), recorded_cameras_of(drives)
 
 
+def _name(folder: Path, clips: Listing) -> None:
+    """Write down what may be drawn; a run that goes on has done so."""
+    if not (folder / CLIPS).exists():
+        names = sorted(name for name, weight in zip(clips.names(), clips.weights, strict=True) if weight > 0)
+        write_whole(folder / CLIPS, "".join(f"{name}\n" for name in names))
+
+
 def _require(dataset: Dataset, clips: int) -> None:
     if not clips:
         raise ConfigError(
@@ -280,6 +291,8 @@ def learn(
     clips, source, cameras, recorded = (
         _listed(datasets[0]) if _light(config, logs) else _read(config, datasets, logs, console)
     )
+    if engine is None or engine.rank == 0:
+        _name(config.out, listed(clips))
     device = device or _device(config.device)
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy)
