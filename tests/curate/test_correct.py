@@ -160,9 +160,24 @@ def test_it_slows_for_a_leader_and_stops_behind_one_that_stands():
 
 
 def test_it_moves_off_when_the_leader_does_and_not_before():
-    waits, goes = (clips(rollout(speed_mps=0.0, progress_m=0.0, gap_m=2.0, closing_mps=-mps))[0] for mps in (0.0, 4.0))
+    waits, goes = (clips(rollout(speed_mps=0.0, progress_m=0.0, gap_m=4.0, closing_mps=-mps))[0] for mps in (0.0, 4.0))
     assert waits.position_m[0][waits.valid[0]][-1, 0] < 0.1
     assert goes.position_m[0][THREE_S, 0] > 2.0
+
+
+def test_how_it_begins_is_told_by_what_is_ahead_and_not_by_how_the_vehicle_accelerates():
+    braking, gliding = (
+        clips(rollout(gap_m=20.0, closing_mps=5.0, acceleration_mps2=mps2))[0].acceleration_mps2 for mps2 in (-3.0, 0.0)
+    )
+    assert braking[0] < -1.5
+    np.testing.assert_array_equal(braking, gliding)
+
+
+def test_what_departs_from_going_on_is_drawn_more_often():
+    going_on, back_to_the_line, brakes = (
+        clips(found)[0].weight for found in (rollout(), rollout(offset_m=0.5), rollout(gap_m=25.0, closing_mps=10.0))
+    )
+    assert 0 < going_on < back_to_the_line < brakes
 
 
 def test_it_takes_the_speed_that_the_rollout_met_further_on():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from dojo.errors import ConfigError
-from dojo.load.augment import Augment, AugmentConfig, mirrored
-from dojo.records import DESIRES
+from dojo.geometry import MODEL_VIEW
+from dojo.load.augment import NO_AUGMENT, Augment, AugmentConfig, mirrored
+from dojo.records import DESIRES, TRAJECTORY_TIMES_S
 
-ONLY_MIRROR = AugmentConfig(mirror=1.0, brightness=0.0, contrast=0.0, saturation=0.0, noise=0.0)
+ONLY_MIRROR = AugmentConfig(mirror=1.0, brightness=0.0, contrast=0.0, saturation=0.0, noise=0.0, blind=0.0)
 
 
 def same(first, second):
@@ -40,6 +41,26 @@ def test_a_mirror_turns_what_has_a_side_and_nothing_else(make_clips):
         DESIRES[code].replace("left", "#").replace("right", "left").replace("#", "right") for code in clip.desire
     ]
     assert [DESIRES[code] for code in seen.desire] == swapped
+
+
+def test_who_is_shown_nothing_is_taught_to_go_straight_on(make_clips):
+    clip = make_clips(1)[0]
+    taught, seen = Augment(replace(NO_AUGMENT, blind=1.0), 0).apply(clip, frames_of(), "key")
+    horizon = round(32 * MODEL_VIEW.centre_px[1] / MODEL_VIEW.height_px)
+    for part in (seen[:, :, :horizon], seen[:, :, horizon:]):
+        assert (part == part[:, :, :1, :1]).all()  # nothing to steer by
+    assert (seen[:, :4] == seen[:, :1]).sum() == seen[:, :4].size
+    assert np.allclose(taught.position_m[..., 0], clip.speed_mps[:, :1] * TRAJECTORY_TIMES_S)
+    assert not taught.position_m[..., 1:].any()
+    assert not np.any([taught.yaw_rad.any(), taught.curvature_per_m.any(), taught.ego_rates[:, 3:].any()])
+    assert same(Augment(replace(NO_AUGMENT, blind=0.0, mirror=0.0), 0).apply(clip, frames_of(), "key")[0], clip)
+
+
+def test_about_one_clip_in_fifty_is_shown_nothing(make_clips):
+    clip, augment = make_clips(1)[0], Augment(replace(NO_AUGMENT, blind=0.02), 0)
+    blind = sum(not augment.apply(clip, frames_of(), key)[0].yaw_rad.any() for key in range(1000))
+    assert clip.yaw_rad.any()
+    assert 4 <= blind <= 40
 
 
 def test_the_same_key_gives_the_same_picture_and_another_key_another(make_clips):

@@ -29,6 +29,8 @@ _SPANS_S = np.arange(2.0, 8.01, 0.5)
 """How long a way to the line may take. Assumed: 2 to 4 s back from an offset; a lane change takes up to twice that."""
 _LEAST_MPS = 4.0
 """Assumed: slower, a way back is as long as at this speed: who stands cannot move sideways."""
+_WEIGHED_S, _WEIGHED_M, _WEIGHTS = 3.0, np.array([2.0, 0.5]), (0.5, 4.0)
+"""Assumed: the departure that counts as one, after so long, forward and to the left; least and greatest weight."""
 _SIDES = {"lane_change_left": 1, "lane_change_right": -1}
 
 
@@ -40,7 +42,8 @@ class CorrectConfig:
         lateral_jerk_mps3, lateral_mps2: largest on the way to the line, beyond the line's own. Assumed: half of what
             ISO 11270 allows lane keeping, and a lane change of 3.5 m then takes 4.5 s.
         acceleration_mps2, braking_mps2, headway_s, standstill_gap_m: of the intelligent driver model; sources of the
-            defaults: Treiber et al. 2000, table I.
+            defaults: Treiber et al. 2000, table I; but for the gap, twice theirs. Assumed: a policy stops less exactly
+            than people do.
         jerk_mps3: how fast acceleration may change. Assumed.
         actuator_delay_s: time from a command to its effect, for the curvature and acceleration targets.
     """
@@ -50,7 +53,7 @@ class CorrectConfig:
     acceleration_mps2: float = 1.4
     braking_mps2: float = 2.0
     headway_s: float = 1.5
-    standstill_gap_m: float = 2.0
+    standstill_gap_m: float = 4.0
     jerk_mps3: float = 4.0
     actuator_delay_s: float = 0.2
 
@@ -120,7 +123,7 @@ def _ways(rollout: Rollout, config: CorrectConfig) -> _Ways:
     position, yaw = np.where(valid[..., None], position, 0.0), np.where(valid, yaw, 0.0)
     speed = np.where(valid, speed, 0.0)
     now = rollout.yaw_rate_radps[step]
-    curvature, acceleration = _action(yaw, speed, now, rollout.acceleration_mps2[step], config)
+    curvature, acceleration = _action(yaw, speed, now, config)
     return _Ways(position, yaw, speed, valid, curvature, acceleration)
 
 
@@ -140,7 +143,8 @@ def _speeds(
 
     Others are taken to keep their speed; what a human would drive further on is what the rollout got to know of it.
     """
-    speed, acceleration = rollout.speed_mps[step].copy(), rollout.acceleration_mps2[step].copy()
+    speed = rollout.speed_mps[step].copy()
+    acceleration: Float64[np.ndarray, " ticks"] | None = None
     gap, theirs = rollout.gap_m[step], np.maximum(speed - rollout.closing_mps[step], 0.0)
     progress = np.maximum.accumulate(rollout.progress_m)
     distance = np.zeros(len(step))
@@ -152,7 +156,9 @@ def _speeds(
         left_m = gap + theirs * number * _STEP_S - distance
         wish = _wished(speed, reference, left_m, theirs, config)
         most = config.jerk_mps3 * _STEP_S
-        acceleration = np.clip(wish, acceleration - most, acceleration + most)
+        # It begins with what is wished for now, not with what the vehicle does: who learns that starts from its own
+        # acceleration learns to go on with it.
+        acceleration = wish if acceleration is None else np.clip(wish, acceleration - most, acceleration + most)
         after = np.maximum(speed + acceleration * _STEP_S, 0.0)
         distance = distance + (speed + after) / 2 * _STEP_S
         acceleration = np.where(after > 0, acceleration, np.maximum(acceleration, 0.0))
@@ -267,16 +273,32 @@ def _action(
     yaw: Float64[np.ndarray, "ticks 33"],
     speed: Float64[np.ndarray, "ticks 33"],
     yaw_rate_radps: Float64[np.ndarray, " ticks"],
-    acceleration_mps2: Float64[np.ndarray, " ticks"],
     config: CorrectConfig,
 ) -> tuple[Float64[np.ndarray, " ticks"], Float64[np.ndarray, " ticks"]]:
-    """Curvature and acceleration at the actuator delay, as `targets.py` has them."""
+    """Curvature at the actuator delay, as `targets.py` has it, and the mean acceleration until then."""
     delay = config.actuator_delay_s
     turned = np.array([np.interp(delay, TRAJECTORY_TIMES_S, row) for row in yaw])
     then = np.array([np.interp(delay, TRAJECTORY_TIMES_S, row) for row in speed])
     guarded = np.maximum(speed[:, 0], MIN_SPEED_MPS)
     curvature = 2 * turned / (guarded * delay) - yaw_rate_radps / guarded
-    return curvature, 2 * (then - speed[:, 0]) / delay - acceleration_mps2
+    return curvature, (then - speed[:, 0]) / delay
+
+
+def _weight(
+    ways: _Ways, anchors: Int64[np.ndarray, " anchors"], yaw_rate_radps: Float64[np.ndarray, " anchors"]
+) -> float:
+    """How often a clip is drawn: as far as the careful way departs from going on as it goes, within bounds.
+
+    Most of a rollout is like the moment before. What a policy has to learn is in the seconds in which it would have to
+    brake, move off or steer, which drawn by the clock are a tenth of it.
+    """
+    at = int(np.abs(TRAJECTORY_TIMES_S - _WEIGHED_S).argmin())
+    time_s, speed = TRAJECTORY_TIMES_S[at], ways.speed_mps[anchors, 0]
+    turned = yaw_rate_radps * time_s
+    going_on = np.stack([speed * time_s, speed * time_s * turned / 2], -1)
+    away = np.abs(ways.position_m[anchors, at, :2] - going_on) / _WEIGHED_M
+    departure = np.where(ways.valid[anchors, at], np.hypot(away[:, 0], away[:, 1]), 0.0)
+    return float(np.clip(departure.mean(), *_WEIGHTS))
 
 
 def _clip(rollout: Rollout, drive_id: str, frames: Int64[np.ndarray, " frames"], ways: _Ways) -> Clip:
@@ -295,7 +317,7 @@ def _clip(rollout: Rollout, drive_id: str, frames: Int64[np.ndarray, " frames"],
         split="train",
         tags=("on_policy",),
         tiles=(),
-        weight=1.0,
+        weight=_weight(ways, anchors, rates[:, 5]),
         frame_indices=frames.astype(np.int64),
         anchor_timestamps_ns=times_ns[anchors],
         position_m=ways.position_m[anchors].astype(np.float32),

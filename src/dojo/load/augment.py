@@ -1,8 +1,10 @@
-"""The same moment, seen otherwise: other light, other grain, or in a mirror.
+"""The same moment, seen otherwise: other light, other grain, in a mirror, or not at all.
 
 In: packed frames and targets of a clip. Out: the same, changed; what changes is a pure function of the key.
 Idea: one change of light holds for all frames of a clip, as a real one would; a mirror doubles the road and takes away
-any preference for left or right, and turns everything that has a side: paths, desires, and the side of traffic.
+any preference for left or right, and turns everything that has a side: paths, desires, and the side of traffic. Who is
+shown nothing has nothing to steer by, and is taught to go straight on: what it would do instead is an accident of its
+weights.
 Not here: views from beside the path, which teach recovery (a later stage of training).
 """
 
@@ -15,8 +17,9 @@ import numpy as np
 from jaxtyping import Int8, UInt8
 
 from dojo.errors import ConfigError
+from dojo.geometry import MODEL_VIEW
 from dojo.load.order import random_bits, random_units
-from dojo.records import DESIRES, Clip
+from dojo.records import DESIRES, TRAJECTORY_TIMES_S, Clip
 from dojo.records.pack import mirror
 
 
@@ -42,6 +45,8 @@ class AugmentConfig:
         brightness: largest change of luma, in steps of 255.
         contrast, saturation: largest relative change of luma about mid-grey, of chroma about grey.
         noise: largest standard deviation of the grain, in steps of 255.
+        blind: share of clips of which nothing is left but the mean of the picture above the horizon and below it.
+            Assumed: one in fifty; without any, a policy went 1.7 m to the side within 3 s of an empty plain.
     """
 
     mirror: float = 0.5
@@ -49,8 +54,11 @@ class AugmentConfig:
     contrast: float = 0.2
     saturation: float = 0.2
     noise: float = 3.0
+    blind: float = 0.02
 
     def __post_init__(self) -> None:
+        if not 0 <= self.blind <= 1:
+            raise ConfigError(f"augment: blind must be in [0, 1], got {self.blind}")
         if not (0 <= self.mirror <= 1 and 0 <= self.contrast < 1 and 0 <= self.saturation <= 1):
             raise ConfigError(
                 f"augment: mirror and saturation must be in [0, 1] and contrast in [0, 1), got {self.mirror}, "
@@ -62,7 +70,7 @@ class AugmentConfig:
             )
 
 
-NO_AUGMENT = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0)
+NO_AUGMENT = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def mirrored(clip: Clip) -> Clip:
@@ -80,6 +88,33 @@ def mirrored(clip: Clip) -> Clip:
     )
 
 
+def straight_on(clip: Clip) -> Clip:
+    """The clip as driven by who sees nothing: straight on at the speed of each anchor, whatever is asked."""
+    speed = clip.speed_mps[:, :1]
+    position, rates = np.zeros_like(clip.position_m), np.zeros_like(clip.ego_rates)
+    position[..., 0] = speed * TRAJECTORY_TIMES_S.astype(np.float32)
+    rates[:, 0] = clip.ego_rates[:, 0]
+    return replace(
+        clip,
+        position_m=position,
+        yaw_rad=np.zeros_like(clip.yaw_rad),
+        speed_mps=np.broadcast_to(speed, clip.speed_mps.shape).copy(),
+        curvature_per_m=np.zeros_like(clip.curvature_per_m),
+        acceleration_mps2=np.zeros_like(clip.acceleration_mps2),
+        ego_rates=rates,
+    )
+
+
+def _emptied(frames: UInt8[np.ndarray, "frames 6 rows columns"]) -> UInt8[np.ndarray, "frames 6 rows columns"]:
+    """Frames that are flat above the horizon of the model's view, and flat below it."""
+    empty, horizon = np.empty_like(frames), round(frames.shape[2] * MODEL_VIEW.centre_px[1] / MODEL_VIEW.height_px)
+    for rows in (slice(None, horizon), slice(horizon, None)):
+        # The four luma planes are one picture, so one mean serves them all.
+        empty[:, :4, rows] = frames[:, :4, rows].mean().round()
+        empty[:, 4:, rows] = frames[:, 4:, rows].mean((0, 2, 3), keepdims=True).round()
+    return empty
+
+
 class Augment:
     """Changes clips; holds the grain, made once from the seed."""
 
@@ -92,8 +127,10 @@ class Augment:
         self, clip: Clip, frames: UInt8[np.ndarray, "frames 6 rows columns"], *key: object
     ) -> tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]:
         """The clip and its frames, changed as the key says."""
-        flip, bright, contrast, saturate, grain, offset = random_units(6, self._seed, "augment", *key)
+        flip, bright, contrast, saturate, grain, offset, blind = random_units(7, self._seed, "augment", *key)
         config = self._config
+        if blind < config.blind:
+            clip, frames = straight_on(clip), _emptied(frames)
         if flip < config.mirror:
             clip, frames = mirrored(clip), mirror(frames)
         if config.brightness or config.contrast or config.saturation:
