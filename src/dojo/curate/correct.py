@@ -41,9 +41,9 @@ class CorrectConfig:
     Args:
         lateral_jerk_mps3, lateral_mps2: largest on the way to the line, beyond the line's own. Assumed: half of what
             ISO 11270 allows lane keeping, and a lane change of 3.5 m then takes 4.5 s.
-        acceleration_mps2, braking_mps2, headway_s, standstill_gap_m: of the intelligent driver model; sources of the
-            defaults: Treiber et al. 2000, table I; but for the gap, twice theirs. Assumed: a policy stops less exactly
-            than people do.
+        acceleration_mps2, braking_mps2, headway_s, standstill_gap_m: of the intelligent driver model, after Treiber et
+            al. 2000, table I (0.73, 1.67, 1.6, 2.0). Assumed: earlier braking, more room and twice the gap, because a
+            policy sees less far and stops less exactly than people do.
         jerk_mps3: how fast acceleration may change. Assumed.
         actuator_delay_s: time from a command to its effect, for the curvature and acceleration targets.
     """
@@ -51,8 +51,8 @@ class CorrectConfig:
     lateral_jerk_mps3: float = 2.5
     lateral_mps2: float = 1.5
     acceleration_mps2: float = 1.4
-    braking_mps2: float = 2.0
-    headway_s: float = 1.5
+    braking_mps2: float = 1.5
+    headway_s: float = 1.8
     standstill_gap_m: float = 4.0
     jerk_mps3: float = 4.0
     actuator_delay_s: float = 0.2
