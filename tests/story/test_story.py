@@ -33,6 +33,7 @@ def tiny_demo(out: Path) -> demo.DemoRun:
         ),
         suites=("lane_centring",),
         cases=1,
+        pictures=0,
         videos_of_each=1,
         films=1,
     )

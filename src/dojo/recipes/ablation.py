@@ -26,7 +26,7 @@ from dojo.evaluate.ablation_page import OPEN_LOOP, Row, ablation_page
 from dojo.evaluate.closed_loop import ClosedLoopResult
 from dojo.evaluate.pooled import Spread, pooled
 from dojo.evaluate.suites import SUITES, VARIANTS
-from dojo.load.recover import NO_RECOVER, RecoverConfig
+from dojo.load.recover import NO_RECOVER
 from dojo.recipes import cheat, curate, evaluate, ingest, on_policy, rollout, simulate
 from dojo.recipes.demo import DemoRun
 from dojo.recipes.on_policy import OnPolicyRun
@@ -88,10 +88,11 @@ ROWS: Mapping[str, Callable[[OnPolicyRun], OnPolicyRun]] = {
 
 
 def _full() -> OnPolicyRun:
-    """The demo's recipe with everything on."""
+    """The demo's recipe with more of everything, since nobody waits for it."""
     demo = DemoRun().train
-    load = replace(demo.train.load, recover=RecoverConfig(share=0.2))
-    return replace(demo, train=replace(demo.train, load=load), rounds=2)
+    longer = replace(demo.train, train=replace(demo.train.train, steps=4000))
+    rounds = replace(demo.round, scenarios=96, longest_s=30.0, steps=1500)
+    return replace(demo, train=longer, rounds=3, round=rounds)
 
 
 @dataclass(frozen=True)
