@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dojo.drive.adapter import check_fits
+from dojo.drive.adapter import _meaning, check_fits
 from dojo.drive.bench import STAND_IN
 from dojo.drive.ecus import values_of
+from dojo.drive.platform import SignalSpec
 from dojo.drive.signals import BY_NAME
 from dojo.errors import ConfigError
 from dojo.records import Command, DriverInput, SignalContract, VehicleState
@@ -127,6 +128,16 @@ def test_a_code_that_means_nothing_is_missing():
         None,
         1.0,
     )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("brake_pressed", {"above": 0.5}), ("blinker", {"codes": {0: 0}}), ("speed", {"unit": "m/s"}), ("hands_on", {})],
+)
+def test_what_is_no_number_on_a_bus_of_floats_is_missing(name, how, bad):
+    """A brake whose pressure is no number is not a brake that is not pressed."""
+    assert _meaning(name, SignalSpec("M", "S", **how), bad) is None
 
 
 def test_a_command_that_the_bus_cannot_carry_is_refused(comet):

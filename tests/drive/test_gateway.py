@@ -104,6 +104,34 @@ def test_a_sender_that_was_restarted_is_heard_again(adapter):
     assert gateway.state(S + 120_000_000) is not None
 
 
+def test_a_value_from_the_future_is_not_known(adapter):
+    """The clock was set back: nobody knows how old anything is."""
+    wire = Wire()
+    gateway = Gateway(adapter, wire)
+    say_all(adapter, wire, 1)
+    gateway.read(S)
+    assert gateway.state(S - 1) is None
+    assert gateway.driver(S - 1) is None
+    assert gateway.missing(S - 1) == FAST
+
+
+def test_a_button_that_sticks_is_no_press_when_its_message_comes_back(adapter):
+    """Nor when it is heard for the first time."""
+    wire = Wire()
+    gateway = Gateway(adapter, wire)
+    counter, now = 0, S
+
+    def pressed(value, seconds=0.02):
+        nonlocal counter, now
+        counter, now = counter + 1, now + round(seconds * S)
+        say_all(adapter, wire, counter, engage=float(value))
+        gateway.read(now)
+        return gateway.driver(now)[0].engage_pressed
+
+    assert [pressed(value) for value in (1, 1, 0, 1, 1)] == [False, False, False, True, True]
+    assert [pressed(1, 0.6), pressed(1), pressed(0), pressed(1)] == [False, False, False, True]
+
+
 def test_a_value_out_of_range_is_counted(adapter):
     wire = Wire()
     gateway = Gateway(adapter, wire)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import math
-from dataclasses import fields, replace
+import random
+import struct
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from dojo.drive.limits import (
     DRIVER_ACTS,
     DRIVER_UNKNOWN,
     SPEED_UNKNOWN,
+    VERSION,
     WISH_STALE,
     WISH_UNUSABLE,
     Driver,
@@ -250,7 +254,60 @@ def test_every_wrong_limit_is_named():
     )
 
 
+def test_the_bounds_are_those_of_the_standards_and_no_others():
+    assert astuple(LIMITS) == (
+        *(3.0, 5.0, 2.0, 3.5, 2.5, 5.0, 0.2, 0.1, 70.0, 12.0, 3.0),
+        *(100 * MS, 150 * MS, 500 * MS, 100 * MS),
+    )
+
+
+@pytest.mark.parametrize("bound", [curvature_bound, curvature_rate_bound])
+def test_where_two_bounds_meet_the_one_on_curvature_is_taken(bound):
+    """One rounding less; the twin in C does the same."""
+    speed, most = 3.1, 0.03
+    met = most * (speed * speed)
+    assert met / (speed * speed) != most
+    tight = replace(
+        LIMITS,
+        max_curvature_per_m=most,
+        max_lateral_mps2=met,
+        max_curvature_rate_per_m_s=most,
+        max_lateral_jerk_mps3=met,
+    )
+    assert bound(tight, speed) == most
+
+
+def test_what_leaves_changes_with_the_version_and_not_otherwise():
+    """A bundle and a licence name the version that they need: the same number must mean the same behaviour."""
+    draw, last, digest = random.Random(171), start(LIMITS), hashlib.sha256()
+    now, turn, push, speed = NOW, 0.0, 0.0, 12.0
+
+    def rarely(value, *others):
+        return draw.choice(others) if draw.random() < 0.03 else value
+
+    for _ in range(4000):
+        now += rarely(50 * MS, 100 * MS, 100 * MS + 1, 200 * MS, 0, -MS)
+        turn, push = 0.9 * turn + draw.uniform(-0.02, 0.02), 0.9 * push + draw.uniform(-1.0, 1.0)
+        speed = abs(speed + draw.uniform(-1.0, 1.0)) % 70.0
+        wish = Wish(
+            rarely(turn, math.nan, 1.0, -1.0001),
+            rarely(push, math.inf, 20.0, -20.1),
+            now - rarely(0, 150 * MS, 151 * MS),
+        )
+        motion = Motion(
+            rarely(speed, 0.0, 70.0, -0.1, math.nan), rarely(turn, 0.5), now - rarely(0, 100 * MS, 501 * MS)
+        )
+        acts = draw.random() < 0.01
+        driver = Driver(
+            acts, rarely(False, True), rarely(0.0, 3.0, -3.1, math.nan), now - rarely(0, 500 * MS, 501 * MS)
+        )
+        last = limit(LIMITS, last, wish, motion, driver, draw.random() < 0.99, now)
+        digest.update(struct.pack("<dd?dqi", *astuple(last)))
+    assert digest.hexdigest()[:16] == {1: "313cf383b94d55e5"}[VERSION]
+
+
 def test_clamping_keeps_what_lies_between():
+    assert math.copysign(1.0, clamp(-0.0, -1.0, 0.0)) == math.copysign(1.0, clamp(-0.0, 0.0, 1.0)) == -1.0
     assert [clamp(v, -1.0, 2.0) for v in (-3.0, -1.0, 0.5, 2.0, 9.0)] == [-1.0, -1.0, 0.5, 2.0, 2.0]
 
 

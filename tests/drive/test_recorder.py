@@ -82,17 +82,33 @@ def test_events_close_together_are_one_recording(tmp_path, cycles):
     assert len(json.loads((folder / "event.json").read_text())["events"]) == 2
 
 
+def test_what_follows_an_event_is_kept_of_each(tmp_path, cycles):
+    """Of one that comes late into a recording no less than of the one that began it."""
+    recorder = Recorder(tmp_path, "comet-7", VIEW, MOUNTING, 0.05, CONFIG)
+    places = (80, 98, 110)  # seconds after the first: 0, 0.9, 1.5
+    for number, cycle in enumerate(cycles):
+        found = (Event("odd", cycle.now_ns, {}),) if number in places else ()
+        recorder.take(cycle, picture(cycle.now_ns), found)
+    first, second = sorted(recorder.written)
+    said = [json.loads((folder / "event.json").read_text())["events"] for folder in (first, second)]
+    assert [[event["after_s"] for event in events] for events in said] == [[3.0, pytest.approx(3.9)], [3.0]]
+    for folder, seconds in ((first, 4.9), (second, 4.0)):
+        (drive,) = receive(next(r for r in find_recordings(folder))).drives
+        assert (drive.ego.timestamps_ns[-1] - drive.ego.timestamps_ns[0]) / 1e9 == pytest.approx(seconds, abs=0.3)
+
+
 def test_without_events_nothing_is_written(tmp_path, cycles):
     assert recorded(tmp_path, cycles[:60]).written == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_overtaken_while_it_waits_to_be_written_is_counted(tmp_path, cycles):
+@pytest.mark.parametrize("pictured", [True, False], ids=["camera", "no camera"])
+def test_what_is_overtaken_while_it_waits_to_be_written_is_counted(tmp_path, cycles, pictured):
     waiting = []
     recorder = recorded(tmp_path, cycles, waiting.append)
     later = [replace(cycle, now_ns=cycle.now_ns + 10**10, changed=False) for cycle in cycles]
     for cycle in later:
-        recorder.take(cycle, picture(cycle.now_ns))
+        recorder.take(cycle, picture(cycle.now_ns) if pictured else None)
     for job in waiting:
         job()
     assert recorder.overtaken == len(waiting) == 1

@@ -128,6 +128,21 @@ def test_a_cycle_that_comes_too_late_is_handed_back():
     assert step(TIMING, mode, just)[0].state == "engaged"
 
 
+def test_a_clock_that_was_set_back_is_handed_back():
+    mode = engaged()
+    back = replace(GOOD, now_ns=mode.cycle_ns - 1)
+    assert step(TIMING, mode, back)[0].why == "stall"
+    assert step(TIMING, mode, replace(GOOD, now_ns=mode.cycle_ns))[0].state == "engaged"
+
+
+def test_a_plan_from_the_future_is_no_plan():
+    assert run(begin(0), 0.3, plan_age_ns=-TIMING.plan_old_ns - 1)[0].state == "off"
+    mode, _ = run(engaged(), 0.05, plan_age_ns=-TIMING.plan_old_ns - 1)
+    assert (mode.state, mode.why) == ("take_over", "old_plan")
+    assert run(mode, 0.05, plan_age_ns=-TIMING.plan_gone_ns)[0].state == "take_over"
+    assert run(mode, 0.05, plan_age_ns=-TIMING.plan_gone_ns - 1)[0].state == "minimal_risk"
+
+
 def test_a_failure_does_not_heal_by_itself():
     mode = taking_over(accepts=False)
     assert run(mode, 9.0)[0].state == "take_over"
@@ -202,7 +217,7 @@ def test_hands_are_not_missed_while_the_driver_drives():
 
 SEEN = st.builds(
     Inputs,
-    now_ns=st.integers(0, 200_000_000),
+    now_ns=st.integers(-100_000_000, 200_000_000),
     vehicle_known=st.booleans(),
     driver_known=st.booleans(),
     acts=st.booleans(),
@@ -212,7 +227,7 @@ SEEN = st.builds(
     hands_on=st.booleans(),
     eyes_on_road=st.booleans(),
     accepts=st.booleans(),
-    plan_age_ns=st.none() | st.integers(0, 2 * S),
+    plan_age_ns=st.none() | st.integers(-2 * S, 2 * S),
 )
 
 

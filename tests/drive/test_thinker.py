@@ -24,9 +24,18 @@ class Slow(StandIn):
         return super().__call__(inputs)
 
 
+class OddError(Exception):
+    """As ONNX Runtime's own, which are of no common kind."""
+
+
 class Broken(StandIn):
+    def __init__(self, error=None):
+        self.error = error
+
     def __call__(self, inputs):
-        raise ValueError("no such input")
+        if self.error is not None:
+            raise self.error
+        return super().__call__(inputs)
 
 
 def test_the_plain_one_answers_once():
@@ -41,10 +50,22 @@ def test_the_plain_one_answers_once():
 
 @pytest.mark.parametrize("make", [AtOnce, Beside])
 def test_a_failure_is_a_thought_without_plans(make):
-    thinker = make(Broken())
+    thinker = make(Broken(ValueError("no such input")))
     thinker.offer(INPUTS, 3)
     thought = thinker.take(5.0)
     assert (thought.taken_ns, thought.plans) == (3, None)
+    thinker.close()
+
+
+@pytest.mark.parametrize("error", [OddError("bad node"), MemoryError(), KeyError("position_m"), AssertionError()])
+def test_whatever_a_network_fails_with_the_next_window_is_thought_about(error):
+    policy = Broken(error)
+    thinker = Beside(policy)
+    thinker.offer(INPUTS, 3)
+    assert thinker.take(5.0).plans is None
+    policy.error = None
+    thinker.offer(INPUTS, 4)
+    assert thinker.take(5.0).plans is not None
     thinker.close()
 
 

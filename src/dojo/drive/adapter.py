@@ -174,8 +174,10 @@ class Adapter:
 
 
 def _meaning(name: str, spec: SignalSpec, value: float) -> float | None:
-    """What a value on the bus means; None where it is out of range or means nothing."""
+    """What a value on the bus means; None where it is no number, out of range or means nothing."""
     need = BY_NAME[name]
+    if not math.isfinite(value):  # a bus may carry floats; below a threshold is not what "no number" is
+        return None
     if spec.codes is not None:
         code = spec.codes.get(int(value)) if value == int(value) else None
         return None if code is None else float(code)

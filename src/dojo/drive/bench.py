@@ -19,7 +19,7 @@ from dojo.drive.ecus import Ecus, values_of
 from dojo.drive.gateway import Gateway, Losses
 from dojo.drive.model import Arrays, Policy
 from dojo.drive.runtime import Cycle, Runtime, RuntimeConfig
-from dojo.drive.states import Mode
+from dojo.drive.states import Mode, Timing
 from dojo.drive.thinker import AtOnce, Thinker
 from dojo.drive.window import Window
 from dojo.geometry import MODEL_VIEW
@@ -98,7 +98,8 @@ class Steady:
 class Bench:
     """One bench; leave it with `close`, or use it in a `with`.
 
-    `driver` and `speed_mps` are what the units say from now on; `camera` is False while no picture comes.
+    `driver` and `speed_mps` are what the units say from now on; `camera` is False while no picture comes, and its clock
+    is `ahead_ns` before that of the runtime.
     """
 
     wished_per_m = 0.001
@@ -109,27 +110,34 @@ class Bench:
         policy: Policy | None = None,
         thinker: Thinker | None = None,
         shadow: bool = False,
+        timing: Timing | None = None,
     ) -> None:
         channel = f"bench-{next(_numbers)}"
         self._ends = (CanBus.open("virtual", channel), CanBus.open("virtual", channel))
         self.ecus = Ecus(adapter, self._ends[1])
         self.driver = DriverInput(hands_on=True, eyes_on_road=True)
         self.speed_mps, self.camera, self.stalled = 15.0, True, False
-        self.accepts = True
+        self.accepts, self.ahead_ns = True, 0
         self.cycle_s = 0.05
         self.cycles: list[Cycle] = []
         self._adapter, self._now_ns, self._step = adapter, 1_000_000_000, 0
-        self._gateway = Gateway(adapter, self._ends[0])
         self.follower = Steady(self.wished_per_m, 0.1)
-        config = RuntimeConfig(cycle_s=self.cycle_s, shadow=shadow)
+        self._thinker = thinker or AtOnce(policy or StandIn())
+        self._config = RuntimeConfig(self.cycle_s, shadow=shadow, timing=timing or Timing())
+        self.start()
+
+    def start(self) -> None:
+        """A runtime that knows nothing yet, on the same bus: the first, or after one that was killed."""
+        body, limits = self._adapter.platform.file.body, self._adapter.platform.limits
+        self._gateway = Gateway(self._adapter, self._ends[0])
         self.runtime = Runtime(
             self._gateway,
-            Window(STAND_IN, config.frame_every_s),
-            thinker or AtOnce(policy or StandIn()),
+            Window(STAND_IN, self._config.frame_every_s),
+            self._thinker,
             self.follower,
-            adapter.platform.file.body,
-            adapter.platform.limits,
-            config,
+            body,
+            limits,
+            self._config,
             self._now_ns,
         )
 
@@ -189,4 +197,4 @@ class Bench:
 
     def _frame(self) -> Frame:
         grey = np.full((128, 256), 128, np.uint8)
-        return Frame(self._now_ns, np.full((256, 512), 100, np.uint8), grey, grey)
+        return Frame(self._now_ns + self.ahead_ns, np.full((256, 512), 100, np.uint8), grey, grey)

@@ -3,7 +3,7 @@
 In: messages from a bus, the time. Out: `VehicleState` and `DriverInput`, or that they are unknown; messages to the bus.
 Idea: whatever is waiting on the bus is taken at once and only the newest of each signal kept, so that memory does not
 grow and nothing queues up. A message with a wrong checksum or a counter that stands still is as good as none: its
-values go stale, and what is stale is missing.
+values go stale, and what is stale is missing. A button that was silent is not pressed before it was heard released.
 Not here: bytes (`adapter.py`); what happens when something is missing (`states.py`).
 """
 
@@ -58,6 +58,7 @@ class Gateway:
         self._known = dict.fromkeys(adapter.platform.file.inputs, _NEVER)
         self._counters: dict[str, int | None] = {}
         self._sent = 0
+        self._released = False
         self.losses = Losses()
 
     def read(self, now_ns: int) -> None:
@@ -82,10 +83,13 @@ class Gateway:
             if value is None:
                 self.losses.out_of_range += 1
             elif signal in self._known:
+                if signal == "engage":
+                    # One that sticks, on a wire that comes and goes, would look like a press each time it comes.
+                    self._released = not value or (self._released and self._fresh(signal, now_ns))
                 self._known[signal] = _Known(value, now_ns)
 
     def _fresh(self, name: str, now_ns: int) -> bool:
-        return now_ns - self._known[name].time_ns <= round(BY_NAME[name].stale_after_s * 1e9)
+        return 0 <= now_ns - self._known[name].time_ns <= round(BY_NAME[name].stale_after_s * 1e9)
 
     def missing(self, now_ns: int) -> tuple[str, ...]:
         """Signals without which nobody knows how the vehicle moves or what the driver does."""
@@ -120,7 +124,7 @@ class Gateway:
             torque_nm=torque.value,
             hands_on=bool(slow["hands_on"]),
             eyes_on_road=bool(slow["eyes_on_road"]),
-            engage_pressed=bool(slow["engage"]),
+            engage_pressed=bool(slow["engage"]) and self._released,
             cancel_pressed=bool(slow["cancel"]),
             blinker=1 if side > 0 else -1 if side < 0 else 0,
         )

@@ -2,8 +2,9 @@
 
 In: every cycle and its frame. Out: for each event a folder with a video, a table, and the description of both.
 Idea: rings that are made once hold a minute of signals and pictures and the time that writing may take; nothing else
-grows. An event closes some seconds after it began, then it is written beside the driving, from the ring itself, while
-newer cycles fill the room that is left; what was overtaken meanwhile is not written but counted.
+grows. Events that follow each other closely share a recording, which ends some seconds after the last of them; then it
+is written beside the driving, from the ring itself, while newer cycles fill the room that is left; what was overtaken
+meanwhile is not written but counted.
 Not here: what is an event (`states.py`, `shadow.py`), reading it again (`fleet/readers/video_table.py`).
 """
 
@@ -49,7 +50,8 @@ class RecorderConfig:
     """How much is kept.
 
     Args:
-        before_s, after_s: around an event. `writing_s`: what writing may take.
+        before_s, after_s: around each event; one that comes within `after_s` of another may share its recording.
+        writing_s: what writing may take.
         picture_every_s: pictures closer together than this are left out.
     """
 
@@ -88,7 +90,7 @@ class Recorder:
     ) -> None:
         self._folder, self._vehicle, self._view, self._mounting = folder, vehicle, view, mounting
         self._config, self._run = config, run
-        kept_s = config.before_s + config.after_s + config.writing_s
+        kept_s = config.before_s + 2 * config.after_s + config.writing_s
         self._rows = np.zeros(math.ceil(kept_s / cycle_s), ROW)
         pictures = math.ceil(kept_s / config.picture_every_s)
         self._pictures = np.zeros((pictures, 6, view.height_px // 2, view.width_px // 2), np.uint8)
@@ -105,8 +107,14 @@ class Recorder:
         if frame is not None:
             self._keep(frame)
         self._open += events
-        if self._open and cycle.now_ns - self._open[0].time_ns >= self._config.after_s * 1e9:
-            self.close()
+        together = self._together()
+        if together and cycle.now_ns - together[-1].time_ns >= self._config.after_s * 1e9:
+            self._hand_over(together)
+
+    def _together(self) -> tuple[Event, ...]:
+        """The first of the open events, and those so soon after it that they share its recording."""
+        last_ns = self._open[0].time_ns + round(self._config.after_s * 1e9) if self._open else 0
+        return tuple(event for event in self._open if event.time_ns <= last_ns)
 
     def _keep(self, frame: Frame) -> None:
         last = int(self._taken[(self._shown - 1) % len(self._taken)]) if self._shown else None
@@ -120,23 +128,27 @@ class Recorder:
 
     def close(self) -> None:
         """Write the events that are still open, with what there is after them."""
-        if not self._open:
-            return
-        events, self._open = tuple(self._open), []
+        while self._open:
+            self._hand_over(self._together())
+
+    def _hand_over(self, events: tuple[Event, ...]) -> None:
+        del self._open[: len(events)]
         first_ns = events[0].time_ns - round(self._config.before_s * 1e9)
         rows, pictures = (self._cycles, self._shown)
         self._run(lambda: self._write(events, first_ns, rows, pictures))
 
     def _write(self, events: tuple[Event, ...], first_ns: int, rows: int, pictures: int) -> None:
         """Write everything since a time, as it was when so many rows and pictures had been kept."""
-        order = [number % len(self._rows) for number in range(max(0, rows - len(self._rows)), rows)]
-        kept_rows = self._rows[order]
-        kept_rows = kept_rows[kept_rows["time_ns"] >= first_ns]
+        numbers = np.arange(max(0, rows - len(self._rows)), rows)
+        kept_rows = self._rows[numbers % len(self._rows)]  # copied
+        inside = kept_rows["time_ns"] >= first_ns
+        kept_rows, numbers = kept_rows[inside], numbers[inside]
+        torn = len(numbers) > 0 and self._cycles - int(numbers[0]) > len(self._rows)
         shown = range(max(0, pictures - len(self._taken)), pictures)
         places = [number % len(self._taken) for number in shown]
         taken = self._taken[places].tolist()  # copied: while it is written, newer pictures may come in their places
         kept = [(n, time_ns) for n, time_ns in zip(shown, taken, strict=True) if time_ns >= first_ns]
-        if len(kept_rows) < 2 or not kept or self._is_overtaken(kept[0][0]):
+        if torn or len(kept_rows) < 2 or not kept or self._is_overtaken(kept[0][0]):
             self.overtaken += 1
             return
         name = f"{self._vehicle}-{events[0].time_ns // 1_000_000:013d}-{events[0].kind}"

@@ -60,6 +60,8 @@ class RuntimeConfig:
         wait_share: of a cycle that is waited for the network at most before the command goes out on the last plan.
         stop_mps2: how hard minimal risk brakes. Assumed: firm, and far from what tyres can do.
         blind_s: minimal risk turns as the last plan says until the plan is so old; then it holds the turn.
+        ahead_s: a picture stamped later than now by more than this is of another clock, and not taken: its plans would
+            look fresh when they are old. Assumed: above what passes between asking the clock and the camera.
         shadow: nothing is sent.
     """
 
@@ -68,6 +70,7 @@ class RuntimeConfig:
     wait_share: float = 0.6
     stop_mps2: float = -2.0
     blind_s: float = 4.0
+    ahead_s: float = 0.01
     shadow: bool = False
     timing: Timing = field(default_factory=Timing)
 
@@ -79,6 +82,7 @@ class Counts:
     Args:
         late_cycles: that began so late that the vehicle may have let go.
         frames_missing: cycles at which a frame was due and none came. `frames_old`: not newer than the one before.
+        frames_ahead: stamped later than now.
         frames_dropped: that came while the network was still busy. `plans_failed`: windows without an answer.
     """
 
@@ -87,6 +91,7 @@ class Counts:
     frames: int = 0
     frames_missing: int = 0
     frames_old: int = 0
+    frames_ahead: int = 0
     frames_dropped: int = 0
     plans: int = 0
     plans_failed: int = 0
@@ -155,15 +160,15 @@ class Runtime:
             marks.append(self._clock_ns())
 
         self._count(now_ns)
-        self._gateway.read(now_ns)
-        state, heard = self._gateway.state(now_ns), self._gateway.driver(now_ns)
-        driver, driver_ns = heard if heard is not None else (None, _NO_TIME)
+        state, driver, _ = self._heard(now_ns)
         mark()
         self._take_thought(0.0)
         self._show(frame, state, driver, now_ns)
         mark()
         self._take_thought(self._config.wait_share * self._config.cycle_s)
         mark()
+        # The driver may have acted while the network was waited for, and wins in this cycle, not in the next.
+        state, driver, driver_ns = self._heard(now_ns)
         before = self._mode
         seen = self._seen(now_ns, state, driver)
         self._mode, duties = states.step(self._config.timing, before, seen)
@@ -193,6 +198,12 @@ class Runtime:
         age = seen.plan_age_ns
         return Cycle(now_ns, self._mode, duties, command, given, wish, state, driver, age, spent, changed)
 
+    def _heard(self, now_ns: int) -> tuple[VehicleState | None, DriverInput | None, int]:
+        """What the bus says now of the vehicle and of its driver, and since when that is known of the driver."""
+        self._gateway.read(now_ns)
+        heard = self._gateway.driver(now_ns)
+        return (self._gateway.state(now_ns), *(heard if heard is not None else (None, _NO_TIME)))
+
     def _count(self, now_ns: int) -> None:
         self.counts.cycles += 1
         self.counts.late_cycles += now_ns - self._mode.cycle_ns > self._config.timing.longest_cycle_ns
@@ -204,6 +215,9 @@ class Runtime:
             self.counts.frames_missing += now_ns > due_ns
             return
         self.counts.frames += 1
+        if frame.timestamp_ns > now_ns + round(self._config.ahead_s * 1e9):
+            self.counts.frames_ahead += 1
+            return
         if not self._thinker.idle:
             # The ring may be written: the network reads its own copy of the window.
             self.counts.frames_dropped += 1

@@ -47,7 +47,8 @@ class Timing:
         calm_ns: after the driver lets go of gas and wheel until it is engaged again.
         plan_old_ns: a plan older than this hands back. `plan_gone_ns`: than this, nobody knows where the road goes.
         lost_ns: vehicle or driver unknown for so long, and it is off.
-        longest_cycle_ns: a longer one means that the vehicle has had no command and may have let go.
+        longest_cycle_ns: a longer one means that the vehicle has had no command and may have let go; one that ends
+            before it began, that the clock was set back, and nobody knows how old anything is.
     """
 
     hands_shown_ns: int = 5 * _S
@@ -140,7 +141,7 @@ def begin(now_ns: int) -> Mode:
 
 def step(timing: Timing, mode: Mode, seen: Inputs) -> tuple[Mode, Duties]:
     """The next state and what follows from it."""
-    late = seen.now_ns - mode.cycle_ns > timing.longest_cycle_ns
+    late = not 0 <= seen.now_ns - mode.cycle_ns <= timing.longest_cycle_ns
     felt = seen.driver_known and (seen.brake or seen.acts)
     mode = replace(
         mode,
@@ -191,9 +192,13 @@ def _next(timing: Timing, mode: Mode, seen: Inputs, late: bool) -> tuple[State, 
     return "engaged", "calm" if mode.state == "overridden" else mode.why
 
 
+def _planned(seen: Inputs, most_ns: int) -> bool:
+    """Whether there is a plan from so long ago at most; one from as far ahead is of another clock."""
+    return seen.plan_age_ns is not None and abs(seen.plan_age_ns) <= most_ns
+
+
 def _healthy(timing: Timing, seen: Inputs) -> bool:
-    has_plan = seen.plan_age_ns is not None and seen.plan_age_ns <= timing.plan_old_ns
-    return seen.vehicle_known and seen.driver_known and seen.accepts and has_plan
+    return seen.vehicle_known and seen.driver_known and seen.accepts and _planned(seen, timing.plan_old_ns)
 
 
 def _from_off(timing: Timing, seen: Inputs) -> tuple[State, str]:
@@ -212,7 +217,7 @@ def _from_ready(timing: Timing, mode: Mode, seen: Inputs) -> tuple[State, str]:
 def _from_take_over(timing: Timing, mode: Mode, seen: Inputs) -> tuple[State, str]:
     if seen.driver_known and seen.acts:
         return "ready", "driver"
-    if seen.plan_age_ns is None or seen.plan_age_ns > timing.plan_gone_ns:
+    if not _planned(seen, timing.plan_gone_ns):
         return "minimal_risk", "no_plan"
     if seen.now_ns - mode.since_ns > timing.answer_ns:
         return "minimal_risk", "no_answer"
@@ -228,7 +233,7 @@ def _failure(timing: Timing, mode: Mode, seen: Inputs, late: bool) -> str:
         "vehicle": not seen.vehicle_known,
         "driver_unknown": not seen.driver_known,
         "refused": not seen.accepts,
-        "old_plan": seen.plan_age_ns is None or seen.plan_age_ns > timing.plan_old_ns,
+        "old_plan": not _planned(seen, timing.plan_old_ns),
         "hands": seen.now_ns - mode.hands_ns > timing.hands_back_ns,
         "eyes": seen.now_ns - mode.eyes_ns > timing.eyes_back_ns,
     }

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from dojo.drive.model import Arrays, Policy
-from dojo.errors import RecordError
 from dojo.records import Plans
 
 
@@ -52,8 +51,9 @@ def think(policy: Policy, inputs: Arrays, taken_ns: int) -> Thought:
     """The plan, or that there is none."""
     try:
         return Thought(taken_ns, policy(inputs))
-    except (RecordError, RuntimeError, ValueError):
-        # A network that fails is one without an answer: the plan grows old and the driver is asked to take over.
+    except Exception:
+        # A network that fails is one without an answer: the plan grows old and the driver is asked to take over. Of
+        # whatever kind (ONNX Runtime has its own): one that is let through would end the thread, and with it all plans.
         return Thought(taken_ns, None)
 
 
