@@ -24,13 +24,16 @@ release-demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# Which changes of the number formats do their tests not notice? Minutes a module; docs/log.md has what came of it.
+# Which changes of the number formats and of what must never fail do their tests not notice? Minutes a module; docs/log.md
+# has what came of it.
 NUMBERS := scalar=scalar rounding=rounding format=number_format formats=number_format bias=bias fixed=fixed \
 	blocks=blocks array=array tensor=tensor block_tensor=block_tensor storage=storage
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet cosmic-ray
 	for pair in $(NUMBERS); do $(BIN)/python benchmarks/mutants.py src/dojo/machine/numbers/$${pair%=*}.py \
 		tests/machine/numbers/test_$${pair#*=}.py; done
+	for pair in drive/limits release/verify; do $(BIN)/python benchmarks/mutants.py src/dojo/$$pair.py \
+		tests/$${pair%/*}/test_$${pair#*/}.py; done
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests

@@ -15,9 +15,10 @@ import pytest
 from rich.console import Console
 
 from dojo import cli
+from dojo.drive.limits import VERSION
 from dojo.drive.recorder import RecorderConfig
 from dojo.drive.shadow import ShadowConfig
-from dojo.errors import ConfigError
+from dojo.errors import ConfigError, ReleaseError
 from dojo.evaluate.suites import SUITES
 from dojo.fleet.gateway import find_recordings, receive
 from dojo.recipes import drive as drive_recipe
@@ -97,9 +98,13 @@ def test_a_real_bus_is_entered_by_what_is_installed_alone(bundle, tmp_path):
 def test_what_is_installed_drives_under_its_licence_and_on_its_platform_alone(bundle, tmp_path, monkeypatch):
     def driving(folder, now):
         return nullcontext(
-            SimpleNamespace(folder=bundle, licence=SimpleNamespace(platform="aurora_comet", licence_id="a-1"))
+            SimpleNamespace(
+                folder=bundle,
+                licence=SimpleNamespace(platform="aurora_comet", licence_id="a-1", minimum_limits_version=least),
+            )
         )
 
+    least = VERSION
     (tmp_path / "state.json").write_text("{}")
     monkeypatch.setattr(drive_recipe, "driving", driving)
     config = DriveRun(tmp_path, "aurora_comet", tmp_path / "out", seconds=1.0, frame_every_s=0.2)
@@ -108,6 +113,11 @@ def test_what_is_installed_drives_under_its_licence_and_on_its_platform_alone(bu
         ConfigError, match="expected --vehicle aurora_comet, for which it is licensed, got borealis_tern"
     ):
         run(replace(config, vehicle="borealis_tern"), QUIET)
+    least = VERSION + 1
+    with pytest.raises(
+        ReleaseError, match=rf"limits_too_old: .*version {VERSION + 1} or later, this is version {VERSION}"
+    ):
+        run(config, QUIET)
 
 
 def test_a_recording_that_cannot_be_written_is_told_and_the_next_one_is_written():

@@ -46,7 +46,8 @@ def test_nothing_is_left_and_the_certificate_says_so(
     assert verified["patterns"] > len(drives)
     assert [(item["run"], item["saw"]) for item in certificate["models"]] == [(str(model), "yes")]
     assert len(certificate["models"][0]["sha256"]) == 64
-    assert certificate["documents_that_name_it"] == [str(tmp_path / "runs" / "report.html")]
+    page, named = tmp_path / "runs" / "report.html", model / "clips.txt"
+    assert certificate["documents_that_name_it"] == [str(page), str(named)]
     assert (outcome.facts["models_that_saw_it"], outcome.facts["models_that_may_have"]) == ([str(model)], [])
     words = [drive.drive_id.encode() for drive in drives] + [wish.vehicle.encode()]
     assert search(wish.dataset, words).hits == ()

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -166,6 +170,58 @@ def test_a_bundle_that_fails_its_first_check_is_left_for_the_one_before(
     assert model(vehicle) == b"newer"
     assert fall_back(vehicle) == State("a")
     assert model(vehicle) == b"a bundle"
+
+
+def test_nothing_goes_back_into_a_slot_that_is_being_filled(
+    vehicle: Path, world: World, newer: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for handed_over, expected in ((world, b"a bundle"), (newer, b"newer")):
+        install(vehicle, handed(handed_over), NOW)
+        assert model(vehicle) == expected
+    whole = installing._fill
+
+    def killed(slot: Path, files: dict[str, bytes]) -> None:
+        with pytest.raises(ReleaseError, match="installation_is_on"):
+            fall_back(vehicle)
+        whole(slot, dict(list(files.items())[:1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(installing, "_fill", killed)
+    with pytest.raises(KeyboardInterrupt):
+        install(vehicle, handed(newer), NOW)
+    monkeypatch.undo()
+    # What was before is overwritten by half: there is nothing to go back to, and what is in use stays.
+    with pytest.raises(ReleaseError, match="nothing_installed"):
+        fall_back(vehicle)
+    assert model(vehicle) == b"newer"
+    install(vehicle, handed(newer), NOW)
+    with pytest.raises(ReleaseError, match="nothing_installed"):
+        fall_back(vehicle)
+
+
+def test_a_vehicle_that_is_killed_while_it_installs_drives_with_one_or_the_other(
+    vehicle: Path, world: World, newer: World, pytestconfig: pytest.Config
+) -> None:
+    """`kill -9` of a process that installs over and over, at moments drawn by chance."""
+    install(vehicle, handed(world), NOW)
+    draw, drove = random.Random(6), [model(vehicle)]
+    for _ in range(3 * pytestconfig.getoption("--kills")):
+        child = os.fork()
+        if child == 0:
+            try:
+                while True:
+                    install(vehicle, handed(newer), NOW)
+            finally:
+                os._exit(1)
+        time.sleep(draw.uniform(0.0, 0.08))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        drove.append(model(vehicle))
+    assert set(drove) <= {b"a bundle", b"newer"}
+    first = drove.index(b"newer") if b"newer" in drove else len(drove)
+    assert b"a bundle" not in drove[first:]
+    install(vehicle, handed(newer), NOW)
+    assert model(vehicle) == b"newer"
 
 
 def test_a_file_that_was_changed_in_its_slot_is_noticed_before_driving(vehicle: Path, world: World) -> None:

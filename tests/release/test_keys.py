@@ -5,11 +5,13 @@ import os
 import shutil
 import stat
 import subprocess
+import traceback
 from pathlib import Path
 
 import pytest
 
 from dojo.errors import ReleaseError
+from dojo.release import keys
 from dojo.release.keys import create_key, load_key, load_keys, public_path, read_public_key
 
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
@@ -103,5 +105,11 @@ def test_a_key_in_a_token_signs_without_leaving_it(tmp_path: Path, monkeypatch: 
             pkcs11.KeyType.EC, {pkcs11.Attribute.EC_PARAMS: curve}, local=True
         )
         parameters.generate_keypair(id=bytes([2]), store=True, label="release")
-    signer = load_key("hsm:2?label=release", lambda _name: "1234")
+    # Asked for at the terminal, and not shown.
+    monkeypatch.setattr(keys, "getpass", lambda _prompt: "1234")
+    (signer,) = load_keys(["hsm:2?label=release"])
     signer.public_key.verify_signature(signer.sign(b"said"), b"said")
+    monkeypatch.setattr(keys, "getpass", lambda _prompt: "987654")
+    with pytest.raises(pkcs11.exceptions.PinIncorrect) as refused:
+        signer.sign(b"said")
+    assert "987654" not in "".join(traceback.format_exception(refused.value))

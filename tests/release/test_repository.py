@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from carmakers import (
     licence,
     targets_of,
 )
+from securesystemslib.signer import CryptoSigner, Signature
 from tuf.api.exceptions import BadVersionNumberError, DownloadHTTPError, ExpiredMetadataError, RepositoryError
 from tuf.ngclient import FetcherInterface, Updater
 
@@ -150,6 +152,19 @@ def test_a_repository_of_which_a_part_is_missing_says_which(world: World, tmp_pa
         read_repository(tmp_path)
     with pytest.raises(ReleaseError, match="repository_incomplete: expected targets/dojo/adas"):
         world.image.target(BUNDLE_PATH, "0" * 64)
+
+
+def test_a_key_that_does_not_sign_is_named_and_nothing_it_said_is_quoted(world: World) -> None:
+    class Token(CryptoSigner):
+        def sign(self, payload: bytes) -> Signature:
+            raise RuntimeError("the PIN 1234 is wrong")
+
+    token = Token(world.keys.supplier[0]._private_key)
+    with pytest.raises(
+        ReleaseError, match=r"not_signed: targets: expected a signature of key .*RuntimeError"
+    ) as refused:
+        publish(world.image, {BUNDLE_PATH: Target(b"x", custom("bundle"))}, (token,), NOW)
+    assert "1234" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_what_is_no_metadata_is_named(world: World) -> None:

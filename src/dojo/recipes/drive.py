@@ -34,12 +34,13 @@ from tyro.conf import Positional
 from dojo.drive.can_bus import CanBus
 from dojo.drive.events import Events
 from dojo.drive.gateway import Gateway
+from dojo.drive.limits import VERSION
 from dojo.drive.recorder import Job, Recorder, RecorderConfig
 from dojo.drive.runtime import STEPS, Cycle, Runtime, RuntimeConfig
 from dojo.drive.schedule import Camera, scheduled
 from dojo.drive.shadow import ShadowConfig
 from dojo.drive.thinker import AtOnce, Beside
-from dojo.errors import ConfigError
+from dojo.errors import ConfigError, ReleaseError
 from dojo.evaluate.controller import ControllerConfig
 from dojo.evaluate.suites import SUITES
 from dojo.recipes.drive_sim import Brain, SimulatedDrive, SimulatedVehicle
@@ -133,6 +134,12 @@ def _entered(config: DriveRun, now: datetime) -> Iterator[tuple[Brain, str]]:
             raise ConfigError(
                 f"{config.bundle}: expected --vehicle {licence.platform}, for which it is licensed, got "
                 f"{brain.adapter.platform.name}"
+            )
+        if licence.minimum_limits_version > VERSION:  # of the envelope that runs, whatever the vehicle's file says
+            raise ReleaseError(
+                "limits_too_old",
+                f"{config.bundle}: expected limits of version {licence.minimum_limits_version} or later, this is "
+                f"version {VERSION}",
             )
         yield brain, licence.licence_id
 

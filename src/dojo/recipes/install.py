@@ -1,5 +1,6 @@
 """`dojo install`: a vehicle takes what its carmaker assigned to it, if every rule holds; without a network.
 
+`dojo install commission` makes a vehicle, `dojo install back` returns to the bundle before.
 In: the folder of a vehicle, the repositories of its carmaker as folders (fetched, or on a stick). Out: the bundle in
 the idle slot, staged for the next drive.
 Idea: see `release/verify.py`; what is refused names its rule and changes nothing.
@@ -19,7 +20,7 @@ from dojo.drive.limits import VERSION
 from dojo.errors import ReleaseError
 from dojo.recipes.publish import carmaker_of, director_of
 from dojo.recipes.run import Outcome
-from dojo.release.install import Delivery, commission, install, memory_of, state_of, vehicle_of
+from dojo.release.install import Delivery, commission, fall_back, install, memory_of, state_of, vehicle_of
 from dojo.release.repository import Repository, read_repository, version_of
 from dojo.release.verify import Accepted, Refused, Vehicle
 
@@ -58,8 +59,19 @@ class CommissionRun:
     domains: tuple[str, ...] = ("simulation",)
 
 
-CONFIG = InstallRun | CommissionRun
-CONFIGS = {"": InstallRun, "commission": CommissionRun}
+@dataclass(frozen=True)
+class BackRun:
+    """Go back to the bundle that was in use before, for one that does not pass its first check.
+
+    Args:
+        vehicle: folder of the vehicle.
+    """
+
+    vehicle: Positional[Path]
+
+
+CONFIG = InstallRun | CommissionRun | BackRun
+CONFIGS = {"": InstallRun, "commission": CommissionRun, "back": BackRun}
 
 
 def commission_vehicle(config: CommissionRun) -> Vehicle:
@@ -102,7 +114,7 @@ def install_from(vehicle: Path, source: Path, now: datetime) -> Accepted | Refus
 
 
 def run(config: CONFIG, console: Console) -> Outcome:
-    """Install, or commission, with the clock of now.
+    """Install, commission, or go back, with the clock of now.
 
     Raises:
         ReleaseError: with the rule that refused it.
@@ -110,6 +122,8 @@ def run(config: CONFIG, console: Console) -> Outcome:
     if isinstance(config, CommissionRun):
         vehicle = commission_vehicle(config)
         return Outcome.listing("commissioned", {"vehicle": vehicle.vehicle_id, "carmaker": vehicle.carmaker})
+    if isinstance(config, BackRun):
+        return Outcome.listing("went back", {"slot": str(fall_back(config.vehicle).active)})
     verdict = install_from(config.vehicle, config.source, datetime.now(UTC))
     if isinstance(verdict, Refused):
         raise ReleaseError(verdict.rule, verdict.why)

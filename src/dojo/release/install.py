@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -131,11 +131,11 @@ def install(folder: Path, delivery: Delivery, now: datetime) -> Accepted | Refus
             return Refused(refusal.rule, refusal.message)
         state = state_of(folder)
         slot: Slot = "b" if state.active == "a" else "a"
-        if state.staged is not None:  # an earlier one that nobody drove with yet: it is no longer whole from here on
-            _write_state(folder, replace(state, staged=None))
+        # From here on the slot is not whole: what was staged in it, or driven with before, is there no longer.
+        _write_state(folder, State(state.active))
         _fill(folder / "slots" / slot, {**files, "licence.json": delivery.licence})
         _write_memory(folder, verdict.memory)
-        _write_state(folder, replace(state, staged=slot))
+        _write_state(folder, State(state.active, slot))
     return verdict
 
 
@@ -168,9 +168,9 @@ def fall_back(folder: Path) -> State:
     """The vehicle drives again with what it had before the last switch; for a bundle that fails its first check.
 
     Raises:
-        ReleaseError: `drive_is_on`, or `nothing_installed`: there is nothing to fall back to.
+        ReleaseError: `drive_is_on`, `installation_is_on`, or `nothing_installed`: there is nothing to fall back to.
     """
-    with _alone(folder / "drive.lock", "drive_is_on"):
+    with _alone(folder / "drive.lock", "drive_is_on"), _alone(folder / "install.lock", "installation_is_on"):
         state = state_of(folder)
         if state.previous is None:
             raise ReleaseError("nothing_installed", f"{folder}: expected an earlier bundle to fall back to, found none")
@@ -189,6 +189,17 @@ def _fill(slot: Path, files: Mapping[str, bytes]) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+    for path in (*(path for path in slot.rglob("*") if path.is_dir()), slot, slot.parent, slot.parent.parent):
+        _settle(path)
+
+
+def _settle(folder: Path) -> None:
+    """The names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -226,6 +237,7 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    _settle(path.parent)
 
 
 def _loaded(kind: type[Kind], path: Path) -> Kind:

@@ -13,6 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Sequence
+from getpass import getpass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -67,7 +68,12 @@ def read_public_key(path: Path) -> Key:
         raise ReleaseError("key_unreadable", f"{path}: expected a public key, got none: {error}") from error
 
 
-def load_key(address: str, pin: Callable[[str], str] | None = None) -> Signer:
+def ask_pin(_what: str) -> str:
+    """The PIN of a token, from the terminal, where it is not shown."""
+    return getpass("PIN of the token: ")
+
+
+def load_key(address: str, pin: Callable[[str], str] = ask_pin) -> Signer:
     """The signer of a key file, or of a key in a token.
 
     Args:
@@ -80,7 +86,7 @@ def load_key(address: str, pin: Callable[[str], str] | None = None) -> Signer:
     return _from_token(address, pin) if address.startswith(TOKEN) else _from_file(Path(address))
 
 
-def load_keys(addresses: Sequence[str], pin: Callable[[str], str] | None = None) -> tuple[Signer, ...]:
+def load_keys(addresses: Sequence[str], pin: Callable[[str], str] = ask_pin) -> tuple[Signer, ...]:
     """One signer for each address."""
     return tuple(load_key(address, pin) for address in addresses)
 
@@ -109,7 +115,7 @@ def _from_file(path: Path) -> Signer:
     return CryptoSigner(private)
 
 
-def _from_token(address: str, pin: Callable[[str], str] | None) -> Signer:
+def _from_token(address: str, pin: Callable[[str], str]) -> Signer:
     keyid, _, label = address.removeprefix(TOKEN).partition("?label=")
     try:
         _, public = HSMSigner.import_(int(keyid) if keyid else None, label or None, pin)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -164,7 +164,15 @@ def _target_name(path: str, sha256: str) -> str:
 def _sign(signed: Signed, signers: Sequence[Signer]) -> bytes:
     metadata: Metadata[Any] = Metadata(signed)
     for signer in signers:
-        metadata.sign(signer, append=True)
+        try:
+            metadata.sign(signer, append=True)
+        except UnsignedMetadataError as error:
+            cause = type(error.__cause__ or error).__name__
+            raise ReleaseError(
+                "not_signed",
+                f"{signed.type}: expected a signature of key {signer.public_key.keyid[:12]}, got {cause}; a token asks "
+                "for its PIN",
+            ) from None
     return metadata.to_bytes()
 
 
