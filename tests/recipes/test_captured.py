@@ -60,7 +60,9 @@ def test_a_model_is_exported_for_each_rank(tmp_path: Path) -> None:
     # Of products' weights; biases and norms are summed by no product.
     learned = sum(int(node.attributes["comm_size"]) // 2 for node in sums)
     assert 0.9 < learned / 1_381_207 <= 1.0
-    with pytest.raises(ConfigError, match="model: expected resnet50, tiny, small, medium, large, got 'huge'"):
+    with pytest.raises(
+        ConfigError, match="model: expected resnet50, tiny, small, medium, large, package.module:function"
+    ):
         export_chakra("huge", 4, tmp_path)
 
 

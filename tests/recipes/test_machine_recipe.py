@@ -11,7 +11,7 @@ from rich.console import Console
 from dojo import cli
 from dojo.errors import ConfigError, EvaluationError
 from dojo.machine.compile.partition import Recompute
-from dojo.recipes import machine
+from dojo.recipes import machine, validated
 
 SILENT = Console(quiet=True)
 
@@ -44,6 +44,38 @@ def test_a_die_is_a_machine_too() -> None:
     assert facts["step_s"] > 0
 
 
+def test_a_captured_model_is_answered_as_a_gpt_is() -> None:
+    facts = machine.run(machine.StepRun("tiny", on="h100", count=4, batch=64), SILENT).facts
+    known = machine.run(machine.StepRun("gpt-1.7b", on="h100", count=4, batch=8), SILENT).facts
+    same = {"split", "step_s", "utilisation", "limiter", "shares", "memory_gb_each", "energy_j", "cost_usd"}
+    assert same <= set(facts) & set(known)
+    assert facts["step_s_between"][0] < facts["step_s"] < facts["step_s_between"][1]
+    assert sum(facts["shares"].values()) == pytest.approx(1)
+    assert facts["limiter"] == next(iter(facts["shares"]))
+    assert facts["memory_gb_each"] <= facts["memory_limit_gb"]
+    slower = machine.run(machine.StepRun("tiny", on="h100", count=4, batch=64, software="plain"), SILENT).facts
+    assert slower["limiter"] == "launching"
+
+
+def test_a_captured_model_is_divided_by_its_samples_alone() -> None:
+    given = machine.StepRun("tiny", on="h100", count=4, batch=64, tensor=1, micro_batch=4, zero=3)
+    assert machine.run(given, SILENT).facts["split"] == "data 4, micro-batch 4 x 4, ZeRO-3"
+    with pytest.raises(ConfigError, match="tiny: expected no more than micro-batch and zero, with tensor 1"):
+        machine.run(machine.StepRun("tiny", on="h100", tensor=2), SILENT)
+    with pytest.raises(ConfigError, match="software: expected plain or bf16 for a captured step"):
+        machine.run(machine.StepRun("tiny", on="h100", software="fp8"), SILENT)
+    found = machine.run(machine.SearchRun("tiny", on="h100", count=4, batch=64, keep=3), SILENT).facts
+    assert [one["seconds"] for one in found["best"]] == sorted(one["seconds"] for one in found["best"])
+    assert found["fitting"] == 5 * 4
+
+
+def test_a_captured_model_on_dies_says_that_nobody_measured_any() -> None:
+    facts = machine.run(machine.StepRun("tiny", on="d1", count=25, batch=50), SILENT).facts
+    assert "no step was measured" in facts["between_says"]
+    assert "step_s_between" not in facts
+    assert "of 25 dies" in facts["split"] or "of 5 dies" in facts["split"]
+
+
 def test_a_search_lists_the_fastest_first() -> None:
     facts = machine.run(machine.SearchRun("gpt-7.5b", count=16, batch=64, keep=3), SILENT).facts
     assert [choice["seconds"] for choice in facts["best"]] == sorted(choice["seconds"] for choice in facts["best"])
@@ -53,7 +85,7 @@ def test_a_search_lists_the_fastest_first() -> None:
 def test_validation_without_vtrains_tables_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(machine, "_DATA", tmp_path / "nowhere")
+    monkeypatch.setattr(validated, "_DATA", tmp_path / "nowhere")
     facts = machine.run(machine.ValidateRun(), SILENT).facts
     assert facts["held_out"]["h100"]["mean_abs_error"] < 0.10
     assert 0 < facts["held_out"]["resnet50"]["mean_abs_error"] < 0.15
@@ -65,8 +97,8 @@ def test_validation_without_vtrains_tables_says_what_is_missing(
 
 
 def test_a_missed_bound_fails_and_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(machine, "_DATA", tmp_path / "nowhere")
-    monkeypatch.setitem(machine.BOUNDS, "h100", 0.001)
+    monkeypatch.setattr(validated, "_DATA", tmp_path / "nowhere")
+    monkeypatch.setitem(validated.BOUNDS, "h100", 0.001)
     with pytest.raises(EvaluationError, match="h100: expected a mean error below 0% on held-out rows, got"):
         machine.run(machine.ValidateRun(), SILENT)
 

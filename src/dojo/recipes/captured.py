@@ -1,15 +1,20 @@
-"""The policy's own training step as a graph of operators, for questions about machines.
+"""Training steps as graphs of operators, for questions about machines: the policy's own, and anybody's.
 
-In: how a policy is trained, how many clips of how many anchors. Out: a captured step.
+In: how a policy is trained, how many clips of how many anchors; or where a function is that captures a step of its own.
+Out: a captured step.
 Idea: the machine's part knows no policy, and the policy no machine; here they meet.
 Not here: capture (`machine/compile/capture.py`), what the graph is asked (`dojo machine`).
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -30,6 +35,8 @@ from dojo.train.loss import LossConfig, loss_of, targets_of
 
 ANCHORS = 2
 """Of a clip where none are asked for, as the demo cuts them."""
+FEW = 4
+"""Samples of the smaller of two captures, from which any number follows."""
 FRAME_BYTES = 6 * FRAME_ROWS * FRAME_COLUMNS
 """Of one packed frame as it goes to an accelerator."""
 
@@ -57,22 +64,77 @@ def policy_step(
 
 def policy_batches(policy: PolicyConfig, anchors: int, *, name: str = "policy") -> Batches:
     """The step in bfloat16 at any number of clips."""
-    few, more = (policy_step(policy, clips, anchors, autocast=torch.bfloat16, name=name) for clips in (4, 8))
+    few, more = (policy_step(policy, clips, anchors, autocast=torch.bfloat16, name=name) for clips in (FEW, 2 * FEW))
     return Batches(few, more)
 
 
 @cache
 def captured_batches(name: str, anchors: int = ANCHORS) -> Batches:
-    """ResNet-50, or a policy by its size, at any batch size, in bfloat16.
+    """ResNet-50, a policy by its size, or a step of anybody's, at any batch size; the first two in bfloat16.
+
+    Args:
+        name: `resnet50`, `tiny` and so on, or `package.module:function` or `file.py:function`, where the function takes
+            a number of samples and captures a step of them.
 
     Raises:
         ConfigError: there is no such model.
     """
+    if ":" in name:
+        own = _own(name)
+        return Batches(own(FEW), own(2 * FEW))
     if name == "resnet50":
-        return Batches(resnet50_step(4), resnet50_step(8))
+        return Batches(resnet50_step(FEW), resnet50_step(2 * FEW))
     if name not in _POLICIES:
-        raise ConfigError(f"model: expected resnet50, {', '.join(_POLICIES)}, got {name!r}")
+        raise ConfigError(
+            f"model: expected resnet50, {', '.join(_POLICIES)}, package.module:function or file.py:function, got "
+            f"{name!r}"
+        )
     return policy_batches(_POLICIES[name](), anchors, name=f"policy {name}")
+
+
+def _own(name: str) -> Callable[[int], Graph]:
+    """The function that captures somebody's own step.
+
+    Raises:
+        ConfigError: it cannot be found, or it gives no graph of as many samples as it was asked for.
+    """
+    where, _, called = name.rpartition(":")
+    try:
+        module = _file(Path(where)) if where.endswith(".py") else _module(where)
+        function = getattr(module, called)
+    except (ImportError, OSError, AttributeError) as error:
+        raise ConfigError(
+            f"model {name}: expected a function that can be imported, got {type(error).__name__}: {error}; see "
+            "docs/extend/machine.md"
+        ) from error
+
+    def captured(samples: int) -> Graph:
+        graph = function(samples)
+        if not isinstance(graph, Graph) or graph.samples != samples:
+            got = f"a graph of {graph.samples}" if isinstance(graph, Graph) else type(graph).__name__
+            raise ConfigError(
+                f"model {name}: expected what `capture` gives, of {samples} samples, got {got}; see "
+                "docs/extend/machine.md"
+            )
+        return graph
+
+    return captured
+
+
+def _module(where: str) -> ModuleType:
+    """A module by its name, from where one works too, as `python -m` does."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    return importlib.import_module(where)
+
+
+def _file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module in {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def export_chakra(name: str, samples: int, folder: Path, *, ranks: int = 1) -> list[Path]:
@@ -83,7 +145,7 @@ def export_chakra(name: str, samples: int, folder: Path, *, ranks: int = 1) -> l
     """
     graph = captured_batches(name).at(samples)
     trace = write_trace(graph, nodes_of(graph, ranks=ranks))
-    paths = [folder / f"{name}.{rank}.et" for rank in range(ranks)]
+    paths = [folder / f"{graph.model.replace(' ', '-') if ':' in name else name}.{rank}.et" for rank in range(ranks)]
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         path.write_bytes(trace)
@@ -96,6 +158,10 @@ _POLICIES: Mapping[str, Callable[[], PolicyConfig]] = {
     "medium": sizes.medium,
     "large": sizes.large,
 }
+
+
+CAPTURED = ("resnet50", *_POLICIES)
+"""The models that come with Dojo and are captured."""
 
 
 def empty_batch(clips: int, anchors: int) -> Batch:

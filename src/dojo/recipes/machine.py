@@ -2,9 +2,9 @@
 
 In: a model by name, a machine by name, how many accelerators. Out: time, utilisation, what limits it, memory, energy,
 cost; the best split among all legal ones; predictions beside measurements, with an exit status.
-Idea: an answer carries the error that the same code makes on measured rows that it was not fitted on, and `validate`
-fails where that grows beyond its bounds.
-Not here: the simulation (`dojo.machine.simulate`), money for a whole machine (`dojo.recipes.plan`).
+Idea: an answer carries the error that the same code makes on measured rows that it was not fitted on.
+Not here: the simulation (`dojo.machine.simulate`), that error (`validated.py`), models that are captured
+(`own_step.py`), money for a whole machine (`dojo.recipes.plan`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from dojo.errors import ConfigError, EvaluationError
+from dojo.errors import ConfigError
 from dojo.machine.chip.spec import Machine
 from dojo.machine.compile.memory import capacity_bytes
 from dojo.machine.compile.partition import Recompute, Split, columns
@@ -30,23 +29,16 @@ from dojo.machine.plan.assumptions import assumptions_for
 from dojo.machine.plan.search import Choice, one_split, search
 from dojo.machine.simulate.constants import load_constants
 from dojo.machine.simulate.events import play
-from dojo.machine.simulate.measured import (
-    MEGATRON_CORE,
-    MEGATRON_CORE_FP8,
-    MEGATRON_DEEPSPEED,
-    Measured,
-    published,
-    vtrain,
-)
-from dojo.machine.simulate.mlperf_vision import ResnetAgreement
+from dojo.machine.simulate.measured import MEGATRON_CORE, MEGATRON_CORE_FP8, MEGATRON_DEEPSPEED
 from dojo.machine.simulate.operators import peak_flop_per_s
 from dojo.machine.simulate.step import Simulator
 from dojo.machine.simulate.trace import chrome_trace
-from dojo.machine.simulate.validate import Agreement, Predictor, agreement
 from dojo.machine.specs import load_machine
-from dojo.recipes.captured import export_chakra
-from dojo.recipes.predicted import d1_predictions, resnet_held_out
+from dojo.recipes.captured import CAPTURED, export_chakra
+from dojo.recipes.own_step import Asked, question_of, search_outcome, step_facts
+from dojo.recipes.predicted import d1_predictions
 from dojo.recipes.run import Outcome, write_whole
+from dojo.recipes.validated import ValidateRun, validate
 
 MODELS: Mapping[str, Gpt] = {
     "gpt-1.7b": Gpt("gpt-1.7b", 2304, 24, 24, 2048, 51200),
@@ -65,25 +57,6 @@ SOFTWARE: Mapping[str, Software] = {
 }
 """`plain` is the software of 2021: attention in pieces, nothing overlapped; the others that of 2024."""
 
-_DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "vtrain_a100"
-"""vTrain's tables beside a checkout, where they usually are."""
-_TRANSFERRED, _CALIBRATED = ("megatron_core_h100", "mlperf_gpt3_h100"), ("a100_multi_node", "a100_single_node")
-HELD_OUT = {"a100_multi_node": ("a100_multi_node",), "a100_single_node": ("a100_single_node",), "h100": _TRANSFERRED}
-"""What is reported as held out, and the tables that it is made of."""
-BOUNDS = {"a100_multi_node": 0.08, "a100_single_node": 0.09, "h100": 0.10, "resnet50": 0.15}
-"""Mean error on held-out rows above which `dojo machine validate` fails."""
-REGRET_BOUND = 0.03
-"""Of the split that is predicted fastest, beyond the fastest measured; on a single server 0.02 is not reached yet."""
-CALCULON = {
-    "a100_multi_node": 0.1113,
-    "a100_single_node": 0.340,
-    "megatron_2021": 0.095,
-    "megatron_core_h100": 0.296,
-    "h100": 0.296,
-}
-"""Mean error of Calculon (calculon-ai/calculon, 2024-02-22, `a100_80g.json` and `h100_80g_nvl8.json` unchanged) on
-the rows of the same tables that it accepts: 103 of 109, 1,440, 10, 9 and 9; the best micro-batch where none is
-published."""
 _SPREAD_SHARE = 0.8
 
 
@@ -92,11 +65,14 @@ class StepRun:
     """What one training step takes.
 
     Args:
-        model: a name, see `MODELS`.
+        model: a name, see `MODELS`; `resnet50`; a policy: `tiny`, `small`, `medium`, `large`; or a training step of
+            your own as `package.module:function` or `file.py:function`, see docs/extend/machine.md. All but the first
+            are captured and divided by their samples alone.
         on: a machine by name, or the path of its file.
         count: accelerators.
-        batch: samples of a step; 0 takes 1.5 for each accelerator, made divisible.
-        software: plain, bf16 or fp8.
+        batch: samples of a step; 0 takes 1.5 for each accelerator, or 32 of a captured model.
+        software: plain, bf16 or fp8. A captured step has formats of its own; with plain it is launched kernel by
+            kernel.
         tensor, pipeline, micro_batch, interleave, sequence_parallel, zero, recompute: the split; with tensor 0 the best
             is searched.
         years: over which accelerators are paid off.
@@ -137,19 +113,6 @@ class SearchRun:
 
 
 @dataclass(frozen=True)
-class ValidateRun:
-    """Predictions beside measurements; fails where an error is beyond its bound.
-
-    Args:
-        vtrain: folder of vTrain's tables; without it, the place beside a checkout is tried.
-        rows: list every row.
-    """
-
-    vtrain: Path | None = None
-    rows: bool = False
-
-
-@dataclass(frozen=True)
 class D1Run:
     """What D1's published figures allow at most, beside what was said of it."""
 
@@ -159,7 +122,7 @@ class ExportRun:
     """A captured training step as MLCommons Chakra traces, for ASTRA-sim.
 
     Args:
-        model: resnet50, or a policy: tiny, small, medium, large.
+        model: resnet50, a policy: tiny, small, medium, large, or your own as `dojo machine step` has it.
         out: folder for one trace for each rank.
         samples: of one rank. `ranks`: that train together.
     """
@@ -191,7 +154,7 @@ def run(config: CONFIG, console: Console) -> Outcome:
         DojoError: the question cannot be answered; or a bound is missed.
     """
     if isinstance(config, ValidateRun):
-        return _validate(config, console)
+        return validate(config, console)
     if isinstance(config, D1Run):
         return d1_predictions()
     if isinstance(config, ExportRun):
@@ -217,6 +180,8 @@ def _batch(batch: int, count: int) -> int:
 
 
 def _step(config: StepRun) -> Outcome:
+    if config.model not in MODELS:
+        return _own_step(config)
     simulator = simulator_of(config.model, config.on, config.software)
     batch = _batch(config.batch, config.count)
     choice = (
@@ -230,6 +195,34 @@ def _step(config: StepRun) -> Outcome:
         played = play(simulator.stage(table), table, 0, simulator.software)
         write_whole(config.trace, chrome_trace(played))
         facts |= {"trace": str(config.trace), "played_s": played.seconds}
+    return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
+
+
+def _known(model: str) -> None:
+    """Refuse a model that is neither of ours nor somebody's own."""
+    if ":" not in model and model not in CAPTURED:
+        raise ConfigError(
+            f"model: expected one of {', '.join((*MODELS, *CAPTURED))}, or your own training step as "
+            f"package.module:function or file.py:function, got {model!r}"
+        )
+
+
+def _own_step(config: StepRun) -> Outcome:
+    """The same of a captured model.
+
+    Raises:
+        ConfigError: it is asked to be divided otherwise than by its samples.
+    """
+    _known(config.model)
+    plain = replace(config, model="", on="", count=0, batch=0, software="", years=0.0, micro_batch=1, zero=0)
+    if config.tensor > 1 or replace(plain, tensor=0) != StepRun("", "", 0, 0, "", years=0.0):
+        raise ConfigError(
+            f"{config.model}: expected no more than micro-batch and zero, with tensor 1, since a captured step is "
+            "divided by its samples alone; capture recomputation with the model, and leave out trace"
+        )
+    question = question_of(Asked(config.model, config.on, config.count, config.batch, config.software))
+    facts = step_facts(question, (config.micro_batch, config.zero) if config.tensor else None)
+    facts |= _energy_and_cost(question.machine, config.count, facts["step_s"], config.years)
     return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
 
 
@@ -307,6 +300,10 @@ def _energy_and_cost(machine: Machine, count: int, seconds: float, years: float)
 
 
 def _search(config: SearchRun) -> Outcome:
+    if config.model not in MODELS:
+        _known(config.model)
+        asked = Asked(config.model, config.on, config.count, config.batch, config.software)
+        return search_outcome(question_of(asked), f"{config.model} on {config.count} x {config.on}", config.keep)
     simulator = simulator_of(config.model, config.on, config.software)
     batch = _batch(config.batch, config.count)
     start = time.perf_counter()
@@ -333,117 +330,3 @@ def _search(config: SearchRun) -> Outcome:
         "best": [{**dataclasses.asdict(choice), "says": str(choice.split)} for choice in found.best],
     }
     return Outcome(facts, table)
-
-
-def vtrain_machine() -> Machine:
-    """The A100 servers of vTrain's measurements: half the network of a DGX, 800 Gb/s."""
-    machine = load_machine("a100")
-    server = machine.levels["server"]
-    network = dataclasses.replace(server.links["network"], count=4, source="VIA-Research/vTrain, README")
-    return dataclasses.replace(
-        machine,
-        name="a100_vtrain",
-        levels={**machine.levels, "server": dataclasses.replace(server, links={"network": network})},
-    )
-
-
-def predictor() -> Predictor:
-    """Predicts rows of every machine that has been measured."""
-    machines = {name: load_machine(name) for name in ("a100", "h100")}
-    return Predictor({**machines, "a100_vtrain": vtrain_machine()})
-
-
-def measured_rows(folder: Path | None) -> tuple[list[Measured], list[str]]:
-    """The rows at hand, and what is missing.
-
-    Raises:
-        ConfigError: a folder was asked for and is not there.
-    """
-    if folder is None and not _DATA.is_dir():
-        return published(), [f"vTrain's A100 rows: no folder {_DATA.name} beside the checkout; give it as --vtrain"]
-    return published() + vtrain(folder or _DATA), []
-
-
-def _validate(config: ValidateRun, console: Console) -> Outcome:
-    rows, missing = measured_rows(config.vtrain)
-    predicted = predictor().seconds(rows, load_constants())
-    tables = {row.table: None for row in rows}
-    parts = {table: _agreement(rows, predicted, (table,), held_out=None) for table in tables}
-    held_out = {
-        name: _agreement(rows, predicted, of, held_out=True) for name, of in HELD_OUT.items() if of[0] in tables
-    }
-    resnet, pictures = resnet_held_out()
-    every: dict[str, Agreement | ResnetAgreement] = {**held_out, "resnet50": resnet}
-    facts: dict[str, Any] = {
-        "held_out": {name: dataclasses.asdict(found) for name, found in every.items()},
-        "tables": {name: dataclasses.asdict(found) for name, found in parts.items()},
-        "calculon_mean_abs_error": CALCULON,
-        "missing": missing,
-        "misses": _misses(every, held_out),
-        "rows": [
-            {"table": row.table, "model": row.model.name, "measured_s": row.seconds, "predicted_s": float(guess)}
-            for row, guess in zip(rows, predicted, strict=True)
-        ],
-    }
-    if not config.rows:
-        facts["rows"] = len(rows)
-    shown = [_agreements("all rows", parts), _agreements("held out", held_out), pictures.table]
-    outcome = Outcome(facts, Group(*([_row_table(rows, predicted)] if config.rows else []), *shown, *missing))
-    if facts["misses"]:
-        console.print(outcome.table)
-        raise EvaluationError("; ".join(facts["misses"]))
-    return outcome
-
-
-def _agreement(
-    rows: list[Measured], predicted: np.ndarray, tables: tuple[str, ...], held_out: bool | None
-) -> Agreement:
-    mine = [
-        place
-        for place, row in enumerate(rows)
-        if row.table in tables and (held_out is None or row.fitted is not held_out)
-    ]
-    return agreement([rows[place] for place in mine], predicted[mine])
-
-
-def _misses(every: Mapping[str, Agreement | ResnetAgreement], splits: Mapping[str, Agreement]) -> list[str]:
-    """Every bound that is missed."""
-    found = [
-        f"{name}: expected a mean error below {BOUNDS[name]:.0%} on held-out rows, got {part.mean_abs_error:.1%}"
-        for name, part in every.items()
-        if part.mean_abs_error >= BOUNDS[name]
-    ]
-    return found + [
-        f"{name}: expected a regret below {REGRET_BOUND:.0%}, got {part.regret:.1%}"
-        for name, part in splits.items()
-        if part.regret is not None and part.regret >= REGRET_BOUND
-    ]
-
-
-def _agreements(title: str, parts: Mapping[str, Agreement]) -> Table:
-    table = Table("table", title=title, title_justify="left")
-    for name in ("rows", "mean", "median", "worst", "bias", "rank corr.", "regret", "Calculon's mean"):
-        table.add_column(name, justify="right")
-    for name, part in parts.items():
-        errors = (part.mean_abs_error, part.median_abs_error, part.worst_error, part.bias)
-        table.add_row(
-            name,
-            str(part.rows),
-            *(f"{error:.1%}" for error in errors),
-            "" if part.rank_correlation is None else f"{part.rank_correlation:.2f}",
-            "" if part.regret is None else f"{part.regret:.1%}",
-            f"{CALCULON[name]:.1%}" if name in CALCULON else "",
-        )
-    return table
-
-
-def _row_table(rows: list[Measured], predicted: np.ndarray) -> Table:
-    table = Table("table", "model", "split", title="rows", title_justify="left")
-    for name in ("measured s", "predicted s", "error"):
-        table.add_column(name, justify="right")
-    for row, guess in zip(rows, predicted, strict=True):
-        split = str(row.choices[0]) if len(row.choices) == 1 else f"best of {len(row.choices)}"
-        table.add_row(
-            row.table, row.model.name, split, f"{row.seconds:.3f}", f"{guess:.3f}", f"{guess / row.seconds - 1:+.1%}"
-        )
-    return table

@@ -77,7 +77,7 @@ def test_published_a100_rows_that_were_not_fitted_are_predicted_within_a_tenth(p
 
 
 def test_vtrains_rows_are_predicted_within_the_bounds(real_recording: Callable[[str], Path]) -> None:
-    from dojo.recipes.machine import vtrain_machine
+    from dojo.recipes.validated import vtrain_machine
 
     rows = vtrain(real_recording("vtrain_a100"))
     predict = Predictor({"a100_vtrain": vtrain_machine()})

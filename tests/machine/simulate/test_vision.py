@@ -18,8 +18,6 @@ from dojo.machine.simulate.vision import (
     Feed,
     Fusion,
     Library,
-    best_on_mesh,
-    largest_that_fits,
     on_gpus,
     roofline,
 )
@@ -102,19 +100,6 @@ def test_d1_is_predicted_from_its_figures_beside_what_was_said(resnet: Batches) 
     assert 110 * tile.value < pod.value <= 120.001 * tile.value
     with pytest.raises(ConfigError, match="predictions: expected machine d1, got a100"):
         predictions(a100, resnet, resnet, {}, a100, CONSTANTS)
-
-
-def test_no_step_on_d1_is_faster_than_its_products(resnet: Batches) -> None:
-    for dies in (5, 25):
-        samples = largest_that_fits(resnet, MACHINES["d1"], dies)
-        placed, timed = best_on_mesh(resnet, MACHINES["d1"], samples, dies)
-        products = sum(one.flops for one in placed.graph.operators if one.matrix)
-        assert timed.total_s > products / (placed.mesh.nodes * 1.024e12)
-
-
-def test_a_step_that_fits_nowhere_says_why(resnet: Batches) -> None:
-    with pytest.raises(ConfigError, match=r"expected at most 11\.06 GB of SRAM .* 159 samples fit here"):
-        best_on_mesh(resnet, MACHINES["d1"], 1024, 25)
 
 
 def test_the_same_training_elsewhere(resnet: Batches) -> None:

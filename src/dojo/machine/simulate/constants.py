@@ -37,6 +37,7 @@ class Constants:
         reference_joule_per_flop: of an operation in sixteen bits on seven nanometres, the whole board's power included.
         spread_calibrated, spread_transferred: by how much four measured steps of five differ from predictions at most,
             on the machine that constants were fitted on and on another.
+        spread_captured: the same for captured steps, of which none was fitted on.
     """
 
     near_share: float
@@ -54,6 +55,7 @@ class Constants:
     reference_joule_per_flop: float
     spread_calibrated: float
     spread_transferred: float
+    spread_captured: float
 
     @property
     def wires(self) -> Wires:

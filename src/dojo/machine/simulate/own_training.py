@@ -19,9 +19,10 @@ from dojo.machine.compile.graph import Graph
 from dojo.machine.compile.place import Placement
 from dojo.machine.simulate.constants import Constants
 from dojo.machine.simulate.here import Processor
-from dojo.machine.simulate.vision import Feed, Fusion, Library, VisionStep, best_on_mesh, on_gpus, roofline
+from dojo.machine.simulate.vision import Feed, Fusion, Library, VisionStep, on_gpus, roofline
+from dojo.machine.simulate.vision_mesh import best_on_mesh
 
-_HOST_S = 10e-6
+HOST_S = 10e-6
 """Of a host for one kernel that is launched from Python. Assumed: PyTorch without recorded graphs, a fast core."""
 
 
@@ -84,7 +85,7 @@ def training_on(
     ]
     sheet = roofline(step.wide, laptop.machine, laptop.operator_s)
     rows.append(_row("laptop", steps, sheet, f"{laptop.machine.title}, as far from its roofline as here", slower))
-    eager = Library(Fusion.PLAIN, overlap=True, launch_s=_HOST_S)
+    eager = Library(Fusion.PLAIN, overlap=True, launch_s=HOST_S)
     single = on_gpus(step.narrow.at(step.samples), gpu, 1, constants, eager, step.feed)
     rows.append(_row(gpu.name, steps, single, "one of them, products in bfloat16, launched from Python"))
     for where in ("tile", "exapod"):

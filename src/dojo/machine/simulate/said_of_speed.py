@@ -18,7 +18,8 @@ from dojo.machine.compile.batches import Batches
 from dojo.machine.compile.place import Placement
 from dojo.machine.network.mesh import mesh_levels, mesh_of
 from dojo.machine.simulate.constants import Constants
-from dojo.machine.simulate.vision import Feed, VisionStep, all_reduce_on_gpus_s, best_on_mesh, largest_that_fits
+from dojo.machine.simulate.vision import Feed, VisionStep, all_reduce_on_gpus_s
+from dojo.machine.simulate.vision_mesh import best_on_mesh, largest_that_fits
 
 NORM_CHANNELS = 2048
 """Of ResNet-50's widest batch normalisation; a mean and a variance of each, in 32 bits, are agreed on."""

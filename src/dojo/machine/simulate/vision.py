@@ -1,11 +1,10 @@
-"""How long a captured training step takes: on accelerators with memory beside them, and on a mesh of nodes.
+"""How long a captured training step takes on accelerators with memory beside them.
 
 In: a captured step, a machine, how many accelerators. Out: seconds by what they are spent on.
-Idea: an operator is as long as the longest of its parts: products, bytes of memory, bytes of the mesh. On a GPU it
-comes from memory and goes back there; on D1 it lies in SRAM already, and what limits is the mesh that brings weights to
-everybody, or the time until all have agreed. Nothing here was fitted: rates are data sheets' and measured single
-kernels' (`operators.py`), what software fuses and overlaps is what its authors say.
-Not here: GPTs on many GPUs (`step.py`), who computes what (`machine/compile/place.py`).
+Idea: an operator is as long as the longer of its products and its bytes, which come from memory and go back there.
+Nothing here was fitted: rates are data sheets' and measured single kernels' (`operators.py`), what software fuses and
+overlaps is what its authors say.
+Not here: GPTs on many GPUs (`step.py`), a mesh that works from its own SRAM (`vision_mesh.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +16,13 @@ from dataclasses import dataclass, replace
 
 from dojo.errors import ConfigError
 from dojo.machine.chip.spec import Machine
-from dojo.machine.compile.batches import Batches
-from dojo.machine.compile.cuts import Cut
 from dojo.machine.compile.fuse import fuse
 from dojo.machine.compile.graph import WEIGHT_GRADIENT, Graph, Operator, Phase
-from dojo.machine.compile.place import GRADIENT_BYTES, Placement, fits, is_normalised_over_samples, place
-from dojo.machine.network.collectives import halving_all_reduce_s, mesh_all_reduce_s, ring_all_reduce_s
-from dojo.machine.network.link import LinkCost
-from dojo.machine.network.mesh import Mesh, mesh_levels, mesh_of
+from dojo.machine.compile.place import is_normalised_over_samples
+from dojo.machine.network.collectives import halving_all_reduce_s
 from dojo.machine.simulate.constants import Constants
 from dojo.machine.simulate.fabric import Fabric
 from dojo.machine.simulate.operators import ARITHMETIC, Efficiency, memory_bytes_per_s, operator_seconds, units
-
-TTP_LATENCY_S = 2e-6
-"""Of a message between interface processors. Assumed: "microseconds" (chipsandcheese.com, 27 August 2024)."""
-_TTP_WINDOW_BYTES = 1e6
-"""What a sender keeps until it is acknowledged. Source: Tesla at Hot Chips 2024, as told there."""
 
 
 class Fusion(enum.StrEnum):
@@ -78,6 +68,10 @@ class Feed:
     decoded_per_s: float | None = None
 
 
+UNFED = Feed()
+"""Nothing is known of feeding, so nothing waits for it."""
+
+
 @dataclass(frozen=True)
 class VisionStep:
     """Seconds of a step by what limits it, and how many samples it takes."""
@@ -102,32 +96,70 @@ class VisionStep:
         return max(self.seconds, key=lambda name: self.seconds[name])
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """A fused graph, and the seconds of each of its operators on an accelerator."""
+
+    graph: Graph
+    seconds: tuple[float, ...]
+
+
+def kernels(graph: Graph, machine: Machine, constants: Constants, fusion: Fusion) -> Kernels:
+    """What runs on a GPU, one after the other.
+
+    Raises:
+        ConfigError: the accelerator has no peak or no memory.
+    """
+    fused = fuse(graph)
+    return Kernels(fused, tuple(kernel_seconds(one, machine, constants, fusion) for one in fused.operators))
+
+
 def on_gpus(
     graph: Graph,
     machine: Machine,
     count: int,
     constants: Constants,
     library: Library = Library(),
-    feed: Feed = Feed(),
+    feed: Feed = UNFED,
 ) -> VisionStep:
     """A step whose samples are divided over accelerators; the graph is of one accelerator's share.
 
     Raises:
         ConfigError: the accelerator has no peak or no memory.
     """
-    fused = fuse(graph)
-    times = [kernel_seconds(one, machine, constants, library.fusion) for one in fused.operators]
+    return in_rounds(kernels(graph, machine, constants, library.fusion), machine, count, constants, library, feed)
+
+
+def in_rounds(
+    piece: Kernels,
+    machine: Machine,
+    count: int,
+    constants: Constants,
+    library: Library = Library(),
+    feed: Feed = UNFED,
+    *,
+    rounds: int = 1,
+    zero: int = 0,
+) -> VisionStep:
+    """A step whose samples are divided over accelerators, and on each over pieces.
+
+    Args:
+        rounds: pieces that each accelerator takes one after the other.
+        zero: what is sharded over accelerators, see `Split` in `machine/compile/partition.py`.
+    """
+    fused, times = piece.graph, piece.seconds
     seconds = {"products": 0.0, "memory": 0.0, "optimiser": 0.0}
     for operator, time in zip(fused.operators, times, strict=True):
-        seconds[_part(operator)] += time
-    busy = sum(times)
-    host = library.launch_s * len(fused.operators)
+        once = operator.phase is Phase.OPTIMISER
+        seconds[_part(operator)] += time / (count if zero else 1) if once else rounds * time
+    busy = sum(seconds.values())
+    host = library.launch_s * sum(1 if one.phase is Phase.OPTIMISER else rounds for one in fused.operators)
     # The longer of host and accelerator hides most of the shorter.
     seconds["launching"] = (busy**constants.mixing + host**constants.mixing) ** (1 / constants.mixing) - busy
-    seconds["exchange"] = _exchange_s(fused, times, machine, count, constants, library)
+    seconds["exchange"] = _exchange_s(fused, times, machine, count, constants, library, rounds, zero)
     whole = sum(seconds.values())
-    seconds["feeding"] = max(0.0, _feeding_s(graph.samples, machine, feed) - whole)
-    return VisionStep(graph.samples * count, count, seconds)
+    seconds["feeding"] = max(0.0, _feeding_s(rounds * fused.samples, machine, feed) - whole)
+    return VisionStep(rounds * fused.samples * count, count, seconds)
 
 
 def _part(operator: Operator) -> str:
@@ -170,16 +202,39 @@ def _passes(operator: Operator, fusion: Fusion) -> Operator:
 
 
 def _exchange_s(
-    graph: Graph, times: Sequence[float], machine: Machine, count: int, constants: Constants, library: Library
+    graph: Graph,
+    times: Sequence[float],
+    machine: Machine,
+    count: int,
+    constants: Constants,
+    library: Library,
+    rounds: int,
+    zero: int,
 ) -> float:
-    """What a step waits for until gradients are summed, in 16 bits as they were computed."""
+    """What a step waits for until gradients are summed and weights are where they are used, in 16 bits both.
+
+    Gradients are summed once. Where the optimiser's state is sharded they are scattered instead, and weights gathered
+    under the next forward pass; sharded gradients are scattered in each round, sharded weights gathered for each pass
+    of each round. A sum is a scattering and a gathering.
+    """
     if count == 1:
         return 0.0
     whole = all_reduce_on_gpus_s(machine, count, 2.0 * graph.parameters, constants)
-    if not library.overlap:
-        return whole
-    backward = sum(time for one, time in zip(graph.operators, times, strict=True) if one.phase is Phase.BACKWARD)
-    return max(whole / _buckets(graph), whole - backward)
+    passes = {
+        phase: sum(time for one, time in zip(graph.operators, times, strict=True) if one.phase is phase)
+        for phase in (Phase.FORWARD, Phase.BACKWARD)
+    }
+
+    def waited(size: float, phase: Phase) -> float:
+        return max(size / buckets(graph), size - passes[phase]) if library.overlap else size
+
+    if zero == 0:
+        return waited(whole, Phase.BACKWARD)
+    scattered, gathered = waited(whole / 2, Phase.BACKWARD), waited(whole / 2, Phase.FORWARD)
+    if zero < 3:
+        return (rounds if zero == 2 else 1) * scattered + gathered
+    # The second gathering shares the backward pass with the scattering.
+    return rounds * (gathered + waited(whole, Phase.BACKWARD))
 
 
 def all_reduce_on_gpus_s(machine: Machine, count: int, size_bytes: float, constants: Constants) -> float:
@@ -189,7 +244,7 @@ def all_reduce_on_gpus_s(machine: Machine, count: int, size_bytes: float, consta
     return min(fabric.all_reduce_s(count, 1, size_bytes), halves)
 
 
-def _buckets(graph: Graph) -> int:
+def buckets(graph: Graph) -> int:
     """In how many pieces gradients become ready."""
     return max(1, sum(one.name.endswith(WEIGHT_GRADIENT) for one in graph.operators))
 
@@ -219,151 +274,3 @@ def roofline(graph: Graph, machine: Machine, kernel_s: float = 0.0) -> VisionSte
         moved = (moving.read_bytes + moving.written_bytes) / bandwidth
         seconds[_part(operator)] += max(computing, moved) + kernel_s
     return VisionStep(graph.samples, 1, seconds)
-
-
-def on_mesh(placement: Placement, machine: Machine, feed: Feed = Feed()) -> VisionStep:
-    """A placed step, with no fitted constant: published rates, counted hops."""
-    seconds = dict.fromkeys(("products", "sram", "mesh", "agreement", "streaming", "optimiser"), 0.0)
-    backward = 0.0
-    for operator, one in zip(placement.graph.operators, placement.cuts, strict=True):
-        parts = _mesh_parts(operator, one, placement, machine)
-        for name, time in parts.items():
-            seconds["optimiser" if operator.phase is Phase.OPTIMISER else name] += time
-        backward += sum(parts.values()) if operator.phase is Phase.BACKWARD else 0.0
-    seconds["streaming"] = max(0.0, _streaming_s(placement) - sum(seconds.values()))
-    whole = _replicas_all_reduce_s(placement, machine)
-    seconds["exchange"] = max(whole / _buckets(placement.graph), whole - backward)
-    seconds["feeding"] = max(0.0, _mesh_feeding_s(placement, machine, feed) - sum(seconds.values()))
-    return VisionStep(placement.samples, placement.mesh.dies * placement.replicas, seconds)
-
-
-def _mesh_parts(operator: Operator, one: Cut, placement: Placement, machine: Machine) -> dict[str, float]:
-    """The longest of what an operator does, and what its nodes wait for each other."""
-    _, node, _ = mesh_levels(machine)
-    assert node.clock is not None, "a node has a clock"
-    mesh = placement.mesh
-    computing, arriving = one.cycles / node.clock.clock_hz, one.inbound_bytes / mesh.node_bytes_per_s
-    limit = "mesh" if arriving > computing else "products" if operator.matrix else "sram"
-    waiting = mesh.reach_s if one.moves_activations else 0.0
-    if is_normalised_over_samples(operator):
-        waiting = mesh.small_all_reduce_s(2 * max(operator.weight_bytes, 4.0))
-    return {limit: max(computing, arriving), "agreement": waiting}
-
-
-def _streaming_s(placement: Placement) -> float:
-    """What comes from the interface processors: weights for both passes, state there and back once."""
-    times = {"weights": 2.0, "gradients": 2.0, "optimiser": 2.0}
-    size = sum(times[name] * size for name, size in placement.streamed.items())
-    return size / placement.streamed_bytes_per_s if size else 0.0
-
-
-def _replicas_all_reduce_s(placement: Placement, machine: Machine) -> float:
-    """Gradients over all replicas: over the mesh in a tray, over Ethernet between trays."""
-    if placement.replicas == 1:
-        return 0.0
-    _, _, tile = mesh_levels(machine)
-    tray = next(name for name, level in machine.levels.items() if tile.name in level.parts)
-    in_tile, in_tray = (machine.count(machine.accelerator, name) for name in (tile.name, tray))
-    size = float(GRADIENT_BYTES * placement.graph.parameters)
-    dies = placement.mesh.dies * placement.replicas
-    near = min(placement.replicas, max(1, in_tray // placement.mesh.dies))
-    inside = _near_all_reduce_s(placement.mesh, near, in_tile, size, machine)
-    if dies <= in_tray:
-        return inside
-    trays = math.ceil(dies / in_tray)
-    ethernet = next(link for name, link in machine.levels[tray].links.items() if not link.within)
-    wire = LinkCost(TTP_LATENCY_S, ethernet.count * ethernet.bandwidth_bytes_per_s)
-    # Each of a tray's interface processors keeps a window of its own.
-    senders = max(part.count for name, part in machine.levels[tray].parts.items() if machine.levels[name].memory)
-    wire = wire.windowed(senders * _TTP_WINDOW_BYTES, 2 * TTP_LATENCY_S)
-    return inside + min(ring_all_reduce_s(trays, size, wire), halving_all_reduce_s(trays, size, wire))
-
-
-def _near_all_reduce_s(mesh: Mesh, replicas: int, in_tile: int, size: float, machine: Machine) -> float:
-    """Over replicas of one tray: along the dies of each tile, and along the row of tiles.
-
-    Assumed: a message between tiles takes as long as one between dies, which is all that is published.
-    """
-    die, _, tile = mesh_levels(machine)
-    edge, far = next(iter(die.links.values())), next(iter(tile.links.values()))
-    within = max(1, min(replicas, in_tile // mesh.dies))
-    tiles = max(1, math.ceil(replicas / within))
-    seconds = 0.0
-    if within > 1:
-        rows = math.isqrt(within)
-        link = LinkCost(mesh.crossing_s, edge.bandwidth_bytes_per_s)
-        seconds += mesh_all_reduce_s(rows, math.ceil(within / rows), size, link)
-    if tiles > 1:
-        seconds += mesh_all_reduce_s(1, tiles, size, LinkCost(mesh.crossing_s, far.bandwidth_bytes_per_s))
-    return seconds
-
-
-def _mesh_feeding_s(placement: Placement, machine: Machine, feed: Feed) -> float:
-    """Until the next samples have come over the hosts' PCIe, which a tray's dies share."""
-    for name, level in machine.levels.items():
-        dies = machine.count(machine.accelerator, name)
-        if dies and level.host is not None and level.host.pcie_bytes_per_s is not None:
-            share = level.host.pcie_bytes_per_s * placement.mesh.dies * placement.replicas / dies
-            return placement.samples * feed.sample_bytes / share
-    return 0.0
-
-
-def best_on_mesh(
-    step: Batches,
-    machine: Machine,
-    samples: int,
-    dies: int,
-    feed: Feed = Feed(),
-) -> tuple[Placement, VisionStep]:
-    """The fastest way to take so many samples on so many dies: one replica, or several.
-
-    Raises:
-        ConfigError: none fits; with the reason of the largest replicas that make a rectangle.
-    """
-    found: list[tuple[Placement, VisionStep]] = []
-    reasons: list[ConfigError] = []
-    for replicas in _divisors(math.gcd(dies, samples)):
-        if not _is_rectangle(machine, dies // replicas):
-            continue
-        try:
-            placed = place(step, machine, samples, dies=dies, replicas=replicas)
-        except ConfigError as error:
-            reasons.append(error)
-            continue
-        found.append((placed, on_mesh(placed, machine, feed)))
-    if not found:
-        raise (
-            reasons[0]
-            if reasons
-            else ConfigError(
-                f"place {step.few.model}: expected samples that replicas of one tray or less can share, got "
-                f"{samples} on {dies} dies; use a multiple of the number of tiles"
-            )
-        )
-    return min(found, key=lambda one: one[1].total_s)
-
-
-def _is_rectangle(machine: Machine, dies: int) -> bool:
-    try:
-        mesh_of(machine, dies)
-    except ConfigError:
-        return False
-    return True
-
-
-def _divisors(number: int) -> list[int]:
-    return [one for one in range(1, number + 1) if number % one == 0]
-
-
-def largest_that_fits(step: Batches, machine: Machine, dies: int) -> int:
-    """How many samples one replica of so many dies can take: a power of two.
-
-    Raises:
-        ConfigError: not even one.
-    """
-    if not fits(step, machine, 1, dies):
-        place(step, machine, 1, dies=dies)
-    samples = 1
-    while fits(step, machine, 2 * samples, dies):
-        samples *= 2
-    return samples
