@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +18,36 @@ from jaxtyping import install_import_hook
 
 install_import_hook("dojo", "beartype.beartype").__enter__()
 
+from dojo.evaluate import markup  # noqa: E402 (after the hook)
+from dojo.release.words import require_modest  # noqa: E402
+
+sys.path.append(str(Path(__file__).parent / "release"))  # `carmakers.py` serves the tests of recipes too
+
 # The same examples in every run: a suite that found something new now and then would fail for who changed nothing.
 # `--hypothesis-profile default` looks further.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+def said(page: str) -> str:
+    """What a page says: not its style, nor what its pictures and films are made of."""
+    return html.unescape(re.sub(r"<style>.*?</style>|data:[^\"']*", "", page, flags=re.DOTALL))
+
+
+def _modest(make: Callable[..., str]) -> Callable[..., str]:
+    """Makes the same pages, and refuses one that says more than figures bear: so every page of every test is read."""
+
+    @functools.wraps(make)
+    def made(*arguments: Any, **named: Any) -> str:
+        page = make(*arguments, **named)
+        require_modest("page", said(page))
+        return page
+
+    return made
+
+
+# Before any other module takes these by name; no page is made without them (`tests/release/test_words.py`).
+markup.document, markup.filled = _modest(markup.document), _modest(markup.filled)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from carmakers import HARDWARE as ECU
+from carmakers import SAYS
 
 from dojo import cli
 from dojo.errors import ReleaseError
-from dojo.geometry import MODEL_VIEW
 from dojo.recipes.attacks import ATTACKS, Stage, try_attacks
 from dojo.recipes.licence import IssueRun, issue
 from dojo.recipes.publish import AssignRun, PublishRun, carmaker_of, publish_bundle
-from dojo.records import TensorContract
 from dojo.release.archive import pack
 from dojo.release.bundle import seal
-from dojo.release.contracts import SIGNALS, camera_contract
-from dojo.release.install import driving
-
-ECU = "adas-ecu-2"
-SAYS = {
-    "format": 1,
-    "name": "demo",
-    "counter": 1,
-    "domains": ("simulation",),
-    "made_on": "2026-03-01",
-    "dojo_version": "0.1.0",
-    "checkpoint_sha256": "ab" * 32,
-    "step": 7,
-    "minimum_limits_version": 1,
-    "anchors": 2,
-    "tick_s": 0.2,
-    "inputs": (TensorContract("frames", "uint8", (1, 3, 6, 128, 256)),),
-    "outputs": (),
-    "tolerance": {},
-    "camera": camera_contract(MODEL_VIEW, {}, 0.2, 2, 0.0),
-    "signals": SIGNALS,
-}
+from dojo.release.install import State, driving, state_of
 
 
 def dojo(*arguments: object) -> int:
@@ -78,6 +58,24 @@ def test_what_was_published_granted_and_assigned_drives(parties: Path) -> None:
     with driving(parties / "vehicle", datetime.now(UTC)) as installed:
         assert (installed.folder / "model.onnx").read_bytes() == b"weights" * 2000
         assert installed.licence.carmaker == "aurora"
+
+
+def test_a_vehicle_goes_back_to_the_bundle_before(
+    parties: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vehicle = tmp_path / "vehicle"
+    shutil.copytree(parties / "vehicle", vehicle)
+    for _ in range(2):
+        assert dojo("install", vehicle, "--source", parties / "aurora") == 0
+        with driving(vehicle, datetime.now(UTC)):
+            assert dojo("install", "back", vehicle) == 1
+            assert "drive_is_on" in capsys.readouterr().err
+    before = state_of(vehicle).previous
+    assert dojo("install", "back", vehicle, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"slot": before}
+    assert state_of(vehicle) == State(before)
+    assert dojo("install", "back", vehicle) == 1
+    assert "nothing_installed" in capsys.readouterr().err
 
 
 def stage_of(parties: Path) -> Stage:

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-if "carmakers" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("carmakers", Path(__file__).with_name("carmakers.py"))
-    assert _spec is not None
-    assert _spec.loader is not None
-    sys.modules["carmakers"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["carmakers"])
-
 from carmakers import Keys, World, new_keys, targets_of, world_of
 
 
