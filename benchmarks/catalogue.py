@@ -154,7 +154,7 @@ def plan(uri: str, ranks: int) -> str:
 
     dataset = Dataset.open(uri)
     clips = Catalogue(dataset, "train")
-    order = Order(clips.clip_ids.to_pylist(), clips.weights.tolist(), 0, dataset.content_hash())
+    order = Order(clips.names(), clips.weights, 0, dataset.content_hash())
     return f"{len(order.epoch(0)[::ranks]):,} draws"
 
 
@@ -170,16 +170,18 @@ def neighbours(uri: str) -> str:
 
 
 def start(uri: str) -> str:
-    """What stands between the command and its first batch, but for decoding: plan, and the records of sixteen clips."""
-    import dojo.recipes.train  # the libraries that training loads
+    """What stands between the command and its first batch, but for decoding: plan, the list of clips that goes into the
+    folder of the run, and the records of sixteen clips."""
     from dojo.load.order import Order
+    from dojo.recipes.train import name_clips  # with the libraries that training loads
     from dojo.store import Dataset
     from dojo.store.catalogue import Catalogue
 
-    assert dojo.recipes.train
     dataset = Dataset.open(uri)
     clips = Catalogue(dataset, "train")
-    order = Order(clips.clip_ids.to_pylist(), clips.weights.tolist(), 0, dataset.content_hash())
+    with tempfile.TemporaryDirectory(dir=uri) as run:
+        name_clips(Path(run), clips)
+    order = Order(clips.names(), clips.weights, 0, dataset.content_hash())
     batch = clips.take(order.epoch(0)[:16])
     return f"{len(batch)} clips of {len(clips):,}"
 

@@ -56,7 +56,7 @@ def test_a_catalogue_lists_what_the_records_say(fleet):
     clips, dataset, _ = fleet
     ours, theirs = pickle.loads(pickle.dumps(Catalogue(dataset, "train"))), InMemory(clips)
     assert isinstance(ours, Listing)
-    assert ours.names() == theirs.names()
+    assert ours.names().to_pylist() == theirs.names()
     assert np.array_equal(ours.weights, theirs.weights)
     (ours_streams, ours_stream, *ours_rest), (streams, stream, *rest) = ours.places(), theirs.places()
     assert [ours_streams[one] for one in ours_stream] == [streams[one] for one in stream]

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from dojo.geometry import Camera
+from dojo.load.names import Names
 from dojo.records import Clip, Drive
 
 Stream = tuple[str, str]
@@ -36,7 +37,7 @@ class Listing(Protocol):
         """Relative probability of each."""
         ...
 
-    def names(self) -> list[str]:
+    def names(self) -> Names:
         """The id of each."""
         ...
 

@@ -150,7 +150,7 @@ class Loader:
         self._views = Views(self._clips, cameras, source, recorded, view)
         self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
         self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
-        drawn = Order(self._clips.names(), self._clips.weights.tolist(), config.seed, dataset_version)
+        drawn = Order(self._clips.names(), self._clips.weights, config.seed, dataset_version)
         self._stretches = (
             StretchOrder(drawn, self._clips, config.batch_size, config.stretch_s, config.buffer)
             if config.order == "chunked"

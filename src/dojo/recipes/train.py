@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 import tyro
 from pydantic import TypeAdapter
@@ -248,11 +251,15 @@ def _read(config: TrainRun, datasets: Sequence[Dataset], logs: FrameSource | Non
     return clips, _source(config, datasets, clips, logs, console), cameras_of(drives), recorded_cameras_of(drives)
 
 
-def _name(folder: Path, clips: Listing) -> None:
-    """Write down what may be drawn; a run that goes on has done so."""
-    if not (folder / CLIPS).exists():
-        names = sorted(name for name, weight in zip(clips.names(), clips.weights, strict=True) if weight > 0)
-        write_whole(folder / CLIPS, "".join(f"{name}\n" for name in names))
+def name_clips(folder: Path, clips: Listing) -> None:
+    """Write down what may be drawn, a line each; a run that goes on has done so."""
+    if (folder / CLIPS).exists():
+        return
+    names = clips.names()
+    column = names if isinstance(names, pa.ChunkedArray) else pa.chunked_array([pa.array(names, pa.string())])
+    drawn = column.filter(pa.array(np.asarray(clips.weights) > 0)).cast(pa.large_string()).combine_chunks()
+    lines = pa.LargeListArray.from_arrays(pa.array([0, len(drawn)], pa.int64()), drawn)
+    write_whole(folder / CLIPS, pc.binary_join(lines, "\n")[0].as_py() + "\n")
 
 
 def _require(dataset: Dataset, clips: int) -> None:
@@ -292,7 +299,7 @@ def learn(
         _listed(datasets[0]) if _light(config, logs) else _read(config, datasets, logs, console)
     )
     if engine is None or engine.rank == 0:
-        _name(config.out, listed(clips))
+        name_clips(config.out, listed(clips))
     device = device or _device(config.device)
     torch.manual_seed(config.train.seed)
     policy = Policy(config.policy)
