@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,9 +74,28 @@ def test_a_disk_that_fills_up_costs_no_frame(numbers, tmp_path: Path, monkeypatc
     assert source.asked == [("d1", 0), ("d1", 0)]
 
 
-def test_more_than_the_disk_has_is_refused_with_the_way_out(numbers, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected 1000000000.0 GB of room .* lower cache_gb"):
-        FrameCache(numbers(), 10**18, tmp_path)
+def disk_with(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    monkeypatch.setattr("dojo.load.cache.os.statvfs", lambda _: SimpleNamespace(f_bavail=free_bytes, f_frsize=1))
+
+
+def test_a_disk_without_room_for_the_clips_is_refused_with_the_way_out(
+    numbers, make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_with(monkeypatch, 3 * FRAME_BYTES)
+    source = numbers()
+    with pytest.raises(ConfigError, match=r"expected 0.0 GB of room .* lower cache_gb"):
+        FrameCache(source, 10**18, tmp_path).fill(make_clips(40))
+    assert len(source.asked) == 1, "one frame, to know how large they are"
+    FrameCache(source, 3 * FRAME_BYTES, tmp_path).fill(make_clips(40))
+
+
+def test_a_limit_beyond_the_disk_is_no_matter_where_the_clips_need_less(
+    numbers, make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_with(monkeypatch, 100 * FRAME_BYTES)
+    source = numbers()
+    FrameCache(source, 10**18, tmp_path).fill(make_clips(3))
+    assert source.asked
 
 
 def test_a_source_that_lacks_a_frame_is_named(numbers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -541,7 +541,22 @@ def test_damaged_video_is_named_and_never_shown(tmp_path: Path, small: SimpleNam
     assert len(again.frames(drive.drive_id, "front", np.arange(60))) == 60
     with pytest.raises(StoreError, match="the video from frame 60 is damaged: its bytes do not match their hash"):
         again.frames(drive.drive_id, "front", np.array([75]))
-    assert len(again.verify()) == 1
+    (named,) = again.verify()
+    assert "the video from frame 60 of camera 'front'" in named
+
+
+def test_damage_that_comes_after_the_first_reading_is_found_by_verify(tmp_path: Path, small: SimpleNamespace) -> None:
+    dataset = Dataset.create(str(tmp_path))
+    drive = small.drive("a")
+    video = small.chunks(drive)["front"]
+    dataset.add(drive, {"front": video})
+    assert len(dataset.frames(drive.drive_id, "front", np.arange(130))) == 130
+    assert dataset.verify() == []
+    middle = video[1].data[len(video[1].data) // 2 :][:64]
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and middle in (content := file.read_bytes()):
+            file.write_bytes(content.replace(middle, bytes(64)))
+    assert len(dataset.verify()) == 1
 
 
 def test_an_address_may_be_a_file_url(tmp_path: Path, small: SimpleNamespace) -> None:

@@ -55,22 +55,13 @@ class FrameCache:
         source: where frames come from.
         limit_bytes: largest size of the scratch file; 196,608 bytes per frame of the model view.
         folder: where the file lies; it has no name there and is gone with the process.
-
-    Raises:
-        ConfigError: the folder has not that much room.
     """
 
     def __init__(self, source: FrameSource, limit_bytes: int, folder: Path) -> None:
         self._source = source
         self._limit_bytes = limit_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        system = os.statvfs(folder)
-        free_bytes = system.f_bavail * system.f_frsize
-        if free_bytes < limit_bytes:
-            raise ConfigError(
-                f"{folder}: expected {limit_bytes / 1e9:.1f} GB of room for decoded frames, got "
-                f"{free_bytes / 1e9:.1f} GB; lower cache_gb, 0 decodes each time"
-            )
+        self._folder = folder
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # lives as long as the cache
         self._slots: dict[tuple[str, str, int], _Slot] = {}
         self._used_bytes = 0
@@ -78,7 +69,11 @@ class FrameCache:
         self._lock = threading.Lock()
 
     def fill(self, clips: Iterable[Clip], progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
-        """Decode what these clips show, until there is no room; `progress` is told frames done and in all."""
+        """Decode what these clips show, until there is no room; `progress` is told frames done and in all.
+
+        Raises:
+            ConfigError: the disk has less room than they need, or than the limit where that is less.
+        """
         wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
         for clip in clips:
             wanted[clip.drive_id, clip.camera].update(clip.frame_indices.tolist())
@@ -88,6 +83,10 @@ class FrameCache:
             for block in _batched(sorted(indices))
         ]
         total, done = sum(len(indices) for *_, indices in blocks), 0
+        if blocks:
+            drive_id, camera, indices = blocks[0]
+            first = self.frames(drive_id, camera, indices[:1])[0]
+            self._require_room(total * first.y.size * 3 // 2)
         with ThreadPoolExecutor(_FILL_THREADS, thread_name_prefix="dojo-cache") as pool:
             try:
                 for (*_, indices), _kept in zip(blocks, pool.map(self._fill, blocks), strict=True):
@@ -96,6 +95,16 @@ class FrameCache:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _require_room(self, wanted_bytes: int) -> None:
+        """Refuse a disk that would fill up, before hours of decoding go by."""
+        system = os.statvfs(self._folder)
+        free_bytes, needed_bytes = system.f_bavail * system.f_frsize, min(wanted_bytes, self._limit_bytes)
+        if free_bytes < needed_bytes:
+            raise ConfigError(
+                f"{self._folder}: expected {needed_bytes / 1e9:.1f} GB of room for decoded frames, got "
+                f"{free_bytes / 1e9:.1f} GB; lower cache_gb, 0 decodes each time"
+            )
 
     def _fill(self, block: tuple[str, str, Int64[np.ndarray, " n"]]) -> None:
         with self._lock:

@@ -154,7 +154,7 @@ def stream_from(item: Mapping[str, Any]) -> CameraStream:
     )
 
 
-def rows_of(table: pa.Table) -> list[Mapping[str, Any]]:
+def rows_of(table: pa.Table | pa.RecordBatch) -> list[Mapping[str, Any]]:
     """Each row of a table as Arrow scalars by column."""
     return [{name: table.column(name)[place] for name in table.column_names} for place in range(table.num_rows)]
 

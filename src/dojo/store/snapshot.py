@@ -150,17 +150,18 @@ class Snapshot:
 
     def verify(self) -> list[str]:
         """Everything that is damaged or missing, one line each; reads all video. Empty means whole."""
-        stored = {row["drive_id"].as_py() for row in rows_of(self._drives.read(["drive_id", "recording_id"]))}
-        found = [f"drive {drive_id}: its row is missing" for drive_id in self.drive_ids() if drive_id not in stored]
-        for drive_id in sorted(stored.intersection(self.drive_ids())):
-            for stream in self.drive(drive_id).cameras:
-                try:
-                    place = self._stream(drive_id, stream.name)
-                    for number in range(len(place.row_ids)):
-                        self._footage.encoded(place, [number])
-                except StoreError as error:
-                    found.append(str(error))
-        return found
+        streams: list[tuple[str, str, str, int]] = []
+        stored = set()
+        for batch in self._drives.batches(["drive_id", "recording_id", "cameras"]):
+            for row in rows_of(batch):
+                recording_id, drive_id = row["recording_id"].as_py(), row["drive_id"].as_py()
+                if recording_id in self._ledger:
+                    stored.add(drive_id)
+                    cameras = map(stream_from, row["cameras"].values)
+                    streams += [(recording_id, drive_id, one.name, len(one.timestamps_ns)) for one in cameras]
+        missing = [drive_id for drive_id in self.drive_ids() if drive_id not in stored]
+        found = [f"drive {drive_id}: its row is missing" for drive_id in missing]
+        return found + self._footage.damages(sorted(streams, key=lambda stream: stream[1:]))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
