@@ -13,10 +13,10 @@ from rich.console import Console
 from dojo.curate import CurateConfig
 from dojo.errors import ConfigError, DojoError
 from dojo.evaluate.rollout import RolloutConfig
-from dojo.load.loader import LoadConfig
+from dojo.load import LoadConfig, RecoverConfig
 from dojo.model.config import PolicyConfig
 from dojo.recipes import curate, ingest, on_policy, simulate, train
-from dojo.recipes.on_policy import OnPolicyRun, RoundConfig, scenarios_of
+from dojo.recipes.on_policy import OnPolicyRun, RoundConfig, scenarios_of, stages
 from dojo.recipes.train import TrainRun, mixed
 from dojo.store.dataset import Dataset
 from dojo.train import checkpoint
@@ -38,6 +38,23 @@ def test_scenarios_come_from_the_suites_in_turns_and_never_with_the_seed_of_the_
     others = {json.dumps(dict(scenario.place), sort_keys=True) for scenario in scenarios_of(config, 1)}
     assert not places & figures
     assert not places & others
+
+
+def test_the_learning_rate_falls_once_over_all_trainings() -> None:
+    tiny = train.tiny()
+    found = stages(OnPolicyRun(train=tiny, rounds=2, round=RoundConfig(learning_rate=1e-3, steps=7)))
+    rates = [stage.train.optimise for stage in found]
+    assert [rate.learning_rate for rate in rates] == [3e-3, 1e-3, 1e-3]
+    assert [rate.final_share for rate in rates] == [pytest.approx(1 / 3), 1.0, tiny.train.optimise.final_share]
+    assert [stage.train.steps for stage in found] == [tiny.train.steps, 7, 7]
+
+
+def test_logs_from_beside_the_line_can_be_left_to_the_first_training() -> None:
+    recover = RecoverConfig(share=0.2)
+    logs = replace(train.tiny(), load=replace(train.tiny().load, recover=recover))
+    for beside, expected in ((True, [0.2, 0.2]), (False, [0.2, 0.0])):
+        found = stages(OnPolicyRun(train=logs, rounds=1, round=RoundConfig(beside=beside)))
+        assert [stage.load.recover.share for stage in found] == expected
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 import tyro
+from pyarrow import csv
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import Progress
@@ -257,9 +257,10 @@ def name_clips(folder: Path, clips: Listing) -> None:
         return
     names = clips.names()
     column = names if isinstance(names, pa.ChunkedArray) else pa.chunked_array([pa.array(names, pa.string())])
-    drawn = column.filter(pa.array(np.asarray(clips.weights) > 0)).cast(pa.large_string()).combine_chunks()
-    lines = pa.LargeListArray.from_arrays(pa.array([0, len(drawn)], pa.int64()), drawn)
-    write_whole(folder / CLIPS, pc.binary_join(lines, "\n")[0].as_py() + "\n")
+    drawn = pa.table({"clip": column.filter(pa.array(np.asarray(clips.weights) > 0))})
+    lines = pa.BufferOutputStream()
+    csv.write_csv(drawn, lines, csv.WriteOptions(include_header=False, quoting_style="none"))
+    write_whole(folder / CLIPS, lines.getvalue().to_pybytes().decode())
 
 
 def _require(dataset: Dataset, clips: int) -> None:
