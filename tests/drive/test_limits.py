@@ -7,7 +7,7 @@ import hashlib
 import math
 import random
 import struct
-from dataclasses import astuple, fields, replace
+from dataclasses import FrozenInstanceError, astuple, fields, replace
 from pathlib import Path
 
 import pytest
@@ -243,6 +243,15 @@ def test_a_vehicle_may_be_more_careful_and_never_less():
                 replace(LIMITS, **{field.name: bad})
     with pytest.raises(ValueError, match="max_speed_mps = nan"):
         replace(LIMITS, max_speed_mps=math.nan)
+
+
+@pytest.mark.parametrize("value", [LIMITS, LAST, Wish(0.0, 0.0, 0), Motion(0.0, 0.0, 0), Driver(False, False, 0.0, 0)])
+def test_what_was_made_is_not_changed_afterwards(value):
+    """Nobody widens a limit that was checked; nor do values carry anything beside what they say."""
+    name = fields(value)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, 99.0)
+    assert not hasattr(value, "__dict__")
 
 
 def test_every_wrong_limit_is_named():
