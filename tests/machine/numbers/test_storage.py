@@ -71,6 +71,25 @@ def test_afterwards_gradients_are_few_values_and_weights_are_whole_again() -> No
         np.testing.assert_array_equal(grad, array.quantise(grad, fmt))
 
 
+def test_gradients_stay_where_an_optimiser_in_one_kernel_looks_for_them() -> None:
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(96, 96, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(
+        memory_format=torch.channels_last  # type: ignore[call-overload]
+    )
+    storage, weight = Storage(31), net[0].weight
+    storage.attach(net)
+    with storage.stored():
+        net(torch.randn(2, 96, 5, 5)).square().mean().backward()
+    assert weight.grad.stride() == weight.stride() != weight.contiguous().stride()
+    fused, plain = (weight.detach().clone() for _ in range(2))
+    for copy, kind in ((fused, {"fused": True}), (plain, {"foreach": False, "fused": False})):
+        parameter = nn.Parameter(copy)
+        parameter.grad = weight.grad.clone()
+        torch.optim.AdamW([parameter], lr=0.1, **kind).step()
+        copy.copy_(parameter.detach())
+    torch.testing.assert_close(fused, plain)
+
+
 def test_a_bias_far_off_clamps_or_loses_everything_and_says_so() -> None:
     for bias, what in ((63, "clamped"), (0, "vanished")):
         net, storage = attached(bias)

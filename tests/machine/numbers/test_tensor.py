@@ -98,6 +98,18 @@ def test_a_tensor_with_gaps_converts_like_its_copy() -> None:
         torch.testing.assert_close(tensor.encode(values, fmt, rounding), tensor.encode(values.clone(), fmt, rounding))
 
 
+def test_what_is_kept_lies_in_memory_as_what_was_given() -> None:
+    given = torch.randn(20, 60, 9, 9, generator=torch.Generator().manual_seed(1))
+    expected = array.quantise(given.numpy(), formats.OCP_E4M3)
+    for laid in (given, given.to(memory_format=torch.channels_last), given.permute(1, 3, 2, 0).contiguous()):
+        values = laid if laid.shape == given.shape else laid.permute(3, 0, 2, 1)
+        kept = tensor.quantise(values, formats.OCP_E4M3)
+        assert kept.stride() == values.stride()
+        np.testing.assert_array_equal(kept.numpy(), expected)
+    gaps = given[:, :, ::2]
+    np.testing.assert_array_equal(tensor.quantise(gaps, formats.OCP_E4M3).numpy(), expected[:, :, ::2])
+
+
 def test_float64_is_refused_rather_than_rounded_twice() -> None:
     with pytest.raises(ConfigError, match=r"expected float32 or narrower, got float64, which would be rounded twice"):
         tensor.encode(torch.zeros(3, dtype=torch.float64), formats.OCP_E4M3)

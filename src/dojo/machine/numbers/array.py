@@ -46,7 +46,8 @@ def encode(
     if _fits_the_table(values, fmt, rounding):
         _look_up(values, _nearest_tables(fmt)[0], codes)
     elif _rounds_in_float32(values, fmt, rounding):
-        _round_in_float32(values, fmt, codes)
+        bits = np.ravel(values).view(np.uint32)
+        (_upper_halves if _is_an_upper_half(fmt) else _round_in_float32)(bits, fmt, codes)
     else:
         _in_blocks(values, rounding, lambda block, dither: (_encode_block(block, fmt, dither)[0],), (codes,))
     return codes.reshape(values.shape)
@@ -246,6 +247,10 @@ def _has_float32s_exponents(fmt: FloatFormat) -> bool:
     return fmt.exponent_bits == 8 and fmt.bias == 127 and fmt.specials is Specials.TOP_EXPONENT
 
 
+def _is_an_upper_half(fmt: FloatFormat) -> bool:
+    return _has_float32s_exponents(fmt) and fmt.bits == 16 and not fmt.saturate
+
+
 def _rounds_in_float32(values: Float[np.ndarray, "*shape"], fmt: FloatFormat, rounding: Rounding) -> bool:
     """Whether float32 arithmetic rounds as the format does: it has room for what is added, or the same exponents."""
     highest = (fmt.largest_code >> fmt.mantissa_bits) - fmt.bias
@@ -254,9 +259,8 @@ def _rounds_in_float32(values: Float[np.ndarray, "*shape"], fmt: FloatFormat, ro
     return plain and values.dtype == np.float32 and (room or _has_float32s_exponents(fmt))
 
 
-def _round_in_float32(values: Float32[np.ndarray, "*shape"], fmt: FloatFormat, codes: UInt[np.ndarray, " n"]) -> None:
+def _round_in_float32(bits: UInt32[np.ndarray, " n"], fmt: FloatFormat, codes: UInt[np.ndarray, " n"]) -> None:
     """Fill codes, a block at a time."""
-    bits = np.ravel(values).view(np.uint32)
     rounded = _codes_by_half_a_step if _has_float32s_exponents(fmt) else _codes_by_adding
     nan_code = np.uint32(fmt.largest_code if fmt.nan_code is None else fmt.nan_code)
     shift = np.uint32(32 - fmt.bits)
@@ -268,6 +272,21 @@ def _round_in_float32(values: Float32[np.ndarray, "*shape"], fmt: FloatFormat, c
             found[magnitude > _INFINITY] = nan_code
         np.bitwise_or(found, (block >> shift) & np.uint32(fmt.sign_code), out=found)
         codes[start : start + _BLOCK] = found
+
+
+def _upper_halves(bits: UInt32[np.ndarray, " n"], fmt: FloatFormat, codes: UInt[np.ndarray, " n"]) -> None:
+    """Fill codes that are float32's upper halves, sign and all; from the largest number the carry makes infinity."""
+    for start in range(0, bits.size, _BLOCK):
+        block = bits[start : start + _BLOCK]
+        total = block >> np.uint32(16)
+        total &= np.uint32(1)
+        total += np.uint32(0x7FFF)
+        total += block
+        total >>= np.uint32(16)
+        if np.isnan(block.view(np.float32).max()):
+            nan = np.isnan(block.view(np.float32))
+            total[nan] = np.uint32(fmt.nan_code or 0) | (block[nan] >> np.uint32(16)) & np.uint32(fmt.sign_code)
+        codes[start : start + _BLOCK] = total
 
 
 def _codes_by_half_a_step(magnitude: UInt32[np.ndarray, " n"], fmt: FloatFormat) -> UInt32[np.ndarray, " n"]:

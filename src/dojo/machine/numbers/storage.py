@@ -147,7 +147,8 @@ class Storage:
             self._replace(wide)
             for weight in self._weights:
                 if weight.grad is not None:
-                    weight.grad = self.narrow(weight.grad, "gradients")
+                    # In place: an optimiser in one kernel takes a gradient to lie in memory as its weight does.
+                    weight.grad.copy_(self.narrow(weight.grad, "gradients"))
             if self._watching:
                 self._learn()
             self._watching = self._storing = False

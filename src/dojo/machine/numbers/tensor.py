@@ -4,20 +4,23 @@ In: float32, bfloat16 or float16 tensors, or codes. Out: codes, float32 values, 
 Idea: take the float32 apart with integers, so that nothing depends on how a device treats subnormals or contracts
 products; only the last comparison is in floating point, and it is exact. Every step is elementwise, without branches
 on values, so `torch.compile` fuses it into one pass. Rounding to nearest has shorter ways where the format leaves room
-for them. Codes: add half a step to the bits and shift. Values: add a power of two so large that float32 itself keeps no
-more places than the format, and the addition rounds, to even at ties.
+for them. Codes: torch's own cast on a CPU, where it lays codes out alike, a power of two away; else add half a step to
+the bits and shift. Values: add a power of two so large that float32 itself keeps no more places than the format, and
+the addition rounds, to even at ties.
 Not here: the definition (`scalar.py`), the twin that needs no torch (`array.py`), when and what to store during
 training (`dojo.train`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from dojo.errors import ConfigError
-from dojo.machine.numbers.format import FloatFormat, Subnormals
+from dojo.machine.numbers.format import FloatFormat, Specials, Subnormals
 from dojo.machine.numbers.rounding import (
     DITHER_BITS,
     GAMMA,
@@ -47,6 +50,9 @@ def encode(
         ConfigError: the values are float64, which this twin would round twice; use `array.py`.
     """
     exact = as_float32(values)
+    own = _torchs_own(fmt) if _rounds_by_adding(fmt, rounding) else None
+    if own is not None and exact.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _encode_by_torch(exact, fmt, own)
     codes = _encode_to_nearest(exact, fmt) if _rounds_by_adding(fmt, rounding) else _encode(exact, fmt, rounding)[0]
     return _narrowed(codes, fmt)
 
@@ -98,12 +104,18 @@ def quantise(
         return _decode(_encode(exact, fmt, rounding)[0], fmt)
     if exact.device.type == "cpu" and exact.numel() > _BLOCK and not torch.compiler.is_compiling():
         # A block at a time, so that what lies between the steps stays in the cache.
-        kept = torch.empty(exact.shape)
-        flat, into = exact.contiguous().view(-1), kept.view(-1)
+        kept = torch.empty_like(exact)
+        flat, into = _in_memory_order(exact, kept), _in_memory_order(kept, kept)
         for start in range(0, flat.numel(), _BLOCK):
             into[start : start + _BLOCK] = _quantise_by_adding(flat[start : start + _BLOCK], fmt)
         return kept
     return _quantise_by_adding(exact, fmt)
+
+
+def _in_memory_order(values: Shaped[Tensor, "*shape"], like: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, " n"]:
+    """One row of numbers as they lie in memory, if they lie there as `like` does; else in the order of `like`."""
+    same = values if values.stride() == like.stride() else torch.empty_like(like, dtype=values.dtype).copy_(values)
+    return same.as_strided((same.numel(),), (1,))
 
 
 def dithers(rounding: Stochastic, shape: torch.Size, device: torch.device) -> Float32[Tensor, "*shape"]:
@@ -192,6 +204,52 @@ def _codes_by_half_a_step(pattern: Int32[Tensor, "*shape"], fmt: FloatFormat) ->
     return rounded + (above.clamp(min=0) << fmt.mantissa_bits)
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A cast of torch's that lays its codes out as a format does.
+
+    Args:
+        bias: of the cast; a format with another is a power of two away.
+        suspect: the lowest code, without sign, that torch may have written for what is not finite or too large.
+        limit: what is larger is beyond the largest number of any format laid out so.
+    """
+
+    kind: torch.dtype
+    bias: int
+    suspect: int
+    limit: float
+    specials: tuple[Specials, ...]
+
+
+_OWN = {
+    (4, 3): _Own(torch.float8_e4m3fn, 7, 0x7E, 464.0, (Specials.NONE, Specials.LAST_CODE)),
+    (5, 2): _Own(torch.float8_e5m2, 15, 0x7C, 61440.0 - 2.0**-8, (Specials.TOP_EXPONENT,)),
+}
+
+
+def _torchs_own(fmt: FloatFormat) -> _Own | None:
+    own = _OWN.get((fmt.exponent_bits, fmt.mantissa_bits))
+    return own if own is not None and fmt.specials in own.specials else None
+
+
+def _encode_by_torch(values: Float32[Tensor, "*shape"], fmt: FloatFormat, own: _Own) -> UInt8[Tensor, "*shape"]:
+    """The codes by torch's own cast, but for what is not finite or too large, which its versions answer differently."""
+    kept = torch.empty_like(values, dtype=own.kind)
+    codes = kept.view(torch.uint8)
+    flat, into, seen = (_in_memory_order(one, kept) for one in (values, kept, codes))
+    factor = 2.0 ** (fmt.bias - own.bias)
+    nan_code = fmt.largest_code if fmt.nan_code is None else fmt.nan_code
+    for start in range(0, flat.numel(), _BLOCK):
+        block, found = flat[start : start + _BLOCK], seen[start : start + _BLOCK]
+        scaled = block if factor == 1.0 else block * factor
+        into[start : start + _BLOCK].copy_(scaled)
+        if int((found & 0x7F).max()) >= own.suspect:
+            beyond = torch.where(scaled.isnan(), nan_code, fmt.beyond_code).to(torch.uint8)
+            beyond |= scaled.signbit().to(torch.uint8) << 7
+            found.copy_(torch.where(scaled.abs() <= own.limit, found, beyond))
+    return codes
+
+
 def _narrowed(codes: Int32[Tensor, "*shape"], fmt: FloatFormat) -> UInt8[Tensor, "*shape"] | Int32[Tensor, "*shape"]:
     """In uint8 where they fit."""
     if fmt.bits > 8:
@@ -223,7 +281,7 @@ def _sum_and_addend(
 
 def _quantise_by_adding(values: Float32[Tensor, "*shape"], fmt: FloatFormat) -> Float32[Tensor, "*shape"]:
     """What is left of numbers that are rounded to nearest, without going through codes."""
-    pattern = values.contiguous().view(torch.int32) & 0x7FFFFFFF
+    pattern = values.view(torch.int32) & 0x7FFFFFFF
     total, addend, _ = _sum_and_addend(pattern, fmt)
     kept = total - addend.view(torch.float32)
     if fmt.saturate:
