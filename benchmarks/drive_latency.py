@@ -1,11 +1,11 @@
 """How long from a picture to a command, where does the time go, and does memory grow?
 
-In: the folder of a bundle. Out: a table, and JSON: median, p99, p99.9 and the longest of picture-to-command, the share of
-each step, lateness of the cycles, memory over time.
-Idea: the runtime as `dojo drive` starts it, in real time, on one core, the network in its thread; the vehicle is another
-process on a bus between processes, as its control units are other computers. A picture is handed over as its cycle
-begins, so what is measured is this computer's part: exposure, transfer and the wait for the next cycle, at most one of
-20 a second where the camera is not triggered by it, come on top.
+In: the folder of a bundle. Out: a table, and JSON: median, p99, p99.9 and the longest of picture-to-command, the share
+of each step, lateness of the cycles, memory over time.
+Idea: the runtime as `dojo drive` starts it, in real time, on one core, the network in its thread; the vehicle is
+another process on a bus between processes, as its control units are other computers. A picture is handed over as its
+cycle begins, so what is measured is this computer's part: exposure, transfer and the wait for the next cycle, at most
+one of 20 a second where the camera is not triggered by it, come on top.
 Not measured here: the time of day: run it on the computer that will drive.
 
     python benchmarks/drive_latency.py --bundle runs/release-demo/bundle/bundle --minutes 10
