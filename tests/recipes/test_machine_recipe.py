@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def test_validation_without_vtrains_tables_says_what_is_missing(
     assert "--vtrain" in facts["missing"][0]
     with pytest.raises(ConfigError, match="give their folder as --vtrain"):
         machine.run(machine.ValidateRun(vtrain=tmp_path), SILENT)
+
+
+def test_vtrains_rows_are_shown_beside_calculons_errors_by_model(real_recording: Callable[[str], Path]) -> None:
+    facts = machine.run(validated.ValidateRun(vtrain=real_recording("vtrain_a100")), SILENT).facts
+    beside = facts["beside_calculon"]
+    assert [one["hidden"] for one in beside] == [3072, 6144, 8192, 12288, 1024, 2048]
+    held_out = facts["held_out"]
+    assert sum(one["rows"] for one in beside) == sum(
+        held_out[name]["rows"] for name in ("a100_multi_node", "a100_single_node")
+    )
+    assert all(one["calculon_mean_abs_error"] > 0 for one in beside)
 
 
 def test_a_missed_bound_fails_and_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
