@@ -1,6 +1,6 @@
 """Faults of any length at any moment: each ends, every time, in the state that docs/integrate.md states.
 
-`--variants 1000` tries a hundred moments of each kind; the default four keep the suite short.
+`--variants 1000` tries fifty moments of each kind; the default two keep the suite short.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ADAPTERS = [Adapter(load_platform(name)) for name in ("aurora_comet", "borealis_
 
 def pytest_generate_tests(metafunc):
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(max(2, metafunc.config.getoption("--variants") // 10)))
+        metafunc.parametrize("seed", range(max(2, metafunc.config.getoption("--variants") // 20)))
 
 
 @pytest.fixture
