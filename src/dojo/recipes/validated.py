@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from dojo.errors import EvaluationError
@@ -126,7 +126,7 @@ def validate(config: ValidateRun, console: Console) -> Outcome:
     }
     if not config.rows:
         facts["rows"] = len(rows)
-    shown = [_agreements("all rows", parts), _agreements("held out", held_out)]
+    shown: list[RenderableType] = [_agreements("all rows", parts), _agreements("held out", held_out)]
     shown += ([_beside_table(beside)] if beside else []) + [pictures.table]
     outcome = Outcome(facts, Group(*([_row_table(rows, predicted)] if config.rows else []), *shown, *missing))
     if facts["misses"]:
