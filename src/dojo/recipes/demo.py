@@ -52,11 +52,11 @@ def _recipe() -> OnPolicyRun:
     """
     tiny = train.tiny()
     logs = replace(
-        tiny, train=replace(tiny.train, steps=1700), load=replace(tiny.load, recover=RecoverConfig(share=0.15))
+        tiny, train=replace(tiny.train, steps=1900), load=replace(tiny.load, recover=RecoverConfig(share=0.15))
     )
     # Long enough for a leader to stop, to stand and to move off in most of them.
-    each = RoundConfig(suites=SUITES, scenarios=64, longest_s=36.0, steps=1300, learning_rate=2e-3, beside=False)
-    return OnPolicyRun(train=replace(logs, rounds_share=0.4), rounds=1, round=each)
+    each = RoundConfig(suites=SUITES, scenarios=64, longest_s=30.0, steps=1300, learning_rate=2e-3)
+    return OnPolicyRun(train=replace(logs, rounds_share=0.35), rounds=1, round=each)
 
 
 @dataclass(frozen=True)
