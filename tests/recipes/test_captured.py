@@ -61,7 +61,7 @@ def test_a_model_is_exported_for_each_rank(tmp_path: Path) -> None:
     learned = sum(int(node.attributes["comm_size"]) // 2 for node in sums)
     assert 0.9 < learned / 1_381_207 <= 1.0
     with pytest.raises(
-        ConfigError, match="model: expected resnet50, tiny, small, medium, large, package.module:function"
+        ConfigError, match=r"model: expected resnet50, tiny, small, medium, large, package\.module:function"
     ):
         export_chakra("huge", 4, tmp_path)
 
