@@ -28,7 +28,7 @@ from dojo.evaluate.pooled import Spread, pooled
 from dojo.evaluate.suites import SUITES, VARIANTS
 from dojo.load.recover import NO_RECOVER
 from dojo.recipes import cheat, curate, evaluate, ingest, on_policy, rollout, simulate
-from dojo.recipes.demo import DemoRun
+from dojo.recipes.demo import DemoRun, driving
 from dojo.recipes.on_policy import OnPolicyRun
 from dojo.recipes.run import Outcome, read_record, record, write_record, write_whole
 from dojo.world.fleet import FleetConfig
@@ -88,11 +88,11 @@ ROWS: Mapping[str, Callable[[OnPolicyRun], OnPolicyRun]] = {
 
 
 def _full() -> OnPolicyRun:
-    """The demo's recipe with more of everything, since nobody waits for it."""
-    demo = DemoRun().train
-    longer = replace(demo.train, train=replace(demo.train.train, steps=4000))
-    rounds = replace(demo.round, scenarios=96, longest_s=30.0, steps=1500)
-    return replace(demo, train=longer, rounds=3, round=rounds)
+    """The recipe that drives, with more of everything, since nobody waits for it."""
+    full = driving()
+    longer = replace(full.train, train=replace(full.train.train, steps=4000))
+    rounds = replace(full.round, scenarios=96, longest_s=30.0, steps=1500)
+    return replace(full, train=longer, rounds=3, round=rounds)
 
 
 @dataclass(frozen=True)

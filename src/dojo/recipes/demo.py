@@ -45,18 +45,22 @@ def _fleet() -> FleetConfig:
 SUITES = ("lane_centring", "lane_change", "leader", "cut_in")
 
 
-def _recipe() -> OnPolicyRun:
+def driving() -> OnPolicyRun:
     """Everything that makes a policy drive: some of the logs seen from beside the line, then a round on policy.
 
-    What the parts contribute `dojo ablation` says.
+    Not yet what the demo does by itself: in a quarter of an hour it drives better than by logs alone (18 of 24 in lane
+    centring, 16 of 20 lane changes, 10 of 12 cut-ins) and sees less far (0.63 m to the side at 3 s, not 0.52).
     """
     tiny = train.tiny()
-    logs = replace(
-        tiny, train=replace(tiny.train, steps=1900), load=replace(tiny.load, recover=RecoverConfig(share=0.15))
-    )
-    # Long enough for a leader to stop, to stand and to move off in most of them.
+    load = replace(tiny.load, recover=RecoverConfig(share=0.15))
+    logs = replace(tiny, train=replace(tiny.train, steps=1900), load=load, rounds_share=0.35)
     each = RoundConfig(suites=SUITES, scenarios=64, longest_s=30.0, steps=1300, learning_rate=2e-3)
-    return OnPolicyRun(train=replace(logs, rounds_share=0.35), rounds=1, round=each)
+    return OnPolicyRun(train=logs, rounds=1, round=each)
+
+
+def _recipe() -> OnPolicyRun:
+    """The logs alone; `dojo demo --train.rounds 1` adds a round on policy."""
+    return OnPolicyRun(train=train.tiny(), rounds=0, round=driving().round)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class DemoRun:
         fleet: the simulated fleet.
         curate: how drives are cut into clips.
         train: the recipe; its dataset and folder are set by the demo.
-        suites: what the trained policy is let drive through at the end. `cases`: of each at most so many; 0: all.
+        suites: what the trained policy is let drive through at the end, none by default. `cases`: of each at most so
+            many; 0: all.
         pictures: on how many it is probed for having learned the traces of the warp instead of the road; 0: not
             at all, as with fewer than five drives to judge on nothing can be said.
         videos_of_each: how many failures, typical and best clips the report shows. `films`: how many rollouts.
@@ -78,7 +83,7 @@ class DemoRun:
     fleet: FleetConfig = field(default_factory=_fleet)
     curate: CurateConfig = field(default_factory=lambda: CurateConfig(anchors_per_clip=2))
     train: OnPolicyRun = field(default_factory=_recipe)
-    suites: tuple[str, ...] = SUITES
+    suites: tuple[str, ...] = ()
     cases: int = 0
     pictures: int = 400
     videos_of_each: int = 2
