@@ -49,7 +49,7 @@ def driving() -> OnPolicyRun:
     """Everything that makes a policy drive: some of the logs seen from beside the line, then a round on policy.
 
     Not yet what the demo does by itself: in a quarter of an hour it drives better than by logs alone (18 of 24 in lane
-    centring, 16 of 20 lane changes, 10 of 12 cut-ins) and sees less far (0.63 m to the side at 3 s, not 0.52).
+    centring, 16 of 20 lane changes, 10 of 12 cut-ins) and sees less far (0.63 m to the side at 3 s, not 0.56).
     """
     tiny = train.tiny()
     load = replace(tiny.load, recover=RecoverConfig(share=0.15))
