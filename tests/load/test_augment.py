@@ -20,7 +20,7 @@ def same(first, second):
 
 
 def frames_of(seed=0):
-    return np.random.default_rng(seed).integers(16, 236, (3, 6, 32, 64), np.uint8)
+    return np.random.default_rng(seed).integers(16, 236, (3, 6, 128, 64), np.uint8)
 
 
 def test_a_clip_mirrored_twice_is_the_clip(make_clips):
@@ -46,7 +46,7 @@ def test_a_mirror_turns_what_has_a_side_and_nothing_else(make_clips):
 def test_who_is_shown_nothing_is_taught_to_go_straight_on(make_clips):
     clip = make_clips(1)[0]
     taught, seen = Augment(replace(NO_AUGMENT, blind=1.0), 0).apply(clip, frames_of(), "key")
-    horizon = round(32 * MODEL_VIEW.centre_px[1] / MODEL_VIEW.height_px)
+    horizon = round(MODEL_VIEW.centre_px[1] / 2)
     for part in (seen[:, :, :horizon], seen[:, :, horizon:]):
         assert (part == part[:, :, :1, :1]).all()  # nothing to steer by
     assert (seen[:, :4] == seen[:, :1]).sum() == seen[:, :4].size
@@ -54,6 +54,13 @@ def test_who_is_shown_nothing_is_taught_to_go_straight_on(make_clips):
     assert not taught.position_m[..., 1:].any()
     assert not np.any([taught.yaw_rad.any(), taught.curvature_per_m.any(), taught.ego_rates[:, 3:].any()])
     assert same(Augment(replace(NO_AUGMENT, blind=0.0, mirror=0.0), 0).apply(clip, frames_of(), "key")[0], clip)
+
+
+def test_where_only_some_rows_are_made_the_ground_still_ends_at_the_horizon(make_clips):
+    frames = np.zeros((3, 6, 64, 256), np.uint8)
+    frames[:, :, 20:] = 100
+    _, seen = Augment(replace(NO_AUGMENT, blind=1.0), 0, horizon=20).apply(make_clips(1)[0], frames, "key")
+    assert np.array_equal(seen, frames)
 
 
 def test_about_one_clip_in_fifty_is_shown_nothing(make_clips):
@@ -81,7 +88,7 @@ def test_about_half_of_the_clips_are_mirrored(make_clips):
 
 def test_light_changes_alike_in_all_frames_of_a_clip_and_grain_does_not(make_clips):
     clip = make_clips(1)[0]
-    grey = np.full((3, 6, 32, 64), 120, np.uint8)
+    grey = np.full((3, 6, 128, 64), 120, np.uint8)
     lit = Augment(AugmentConfig(mirror=0.0, noise=0.0), 0).apply(clip, grey, 3)[1]
     assert np.array_equal(lit[0], lit[1])
     assert (lit[:, 4:] == lit[0, 4, 0, 0]).all()

@@ -145,6 +145,34 @@ def test_threads_displacement_and_augmentation_give_what_one_thread_gives(make_c
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dojo-load")]
 
 
+@pytest.mark.parametrize("order", ["random", "chunked"])
+@pytest.mark.parametrize("recover", [RecoverConfig(), RecoverConfig(share=0.5)])
+def test_rows_that_are_asked_for_are_those_of_the_whole_picture_and_others_stay_zero(
+    make_clips, cameras, numbers, order, recover
+):
+    class Sloped(numbers):
+        """Each pixel says where it is, slowly enough for the warp to say it of places between pixels."""
+
+        def frames(self, drive_id, camera, indices):
+            y, u = (np.add.outer(np.arange(rows) * 0.6 + 20, np.arange(2 * rows) * 0.15) for rows in (256, 128))
+            planes = [plane.astype(np.uint8) for plane in (y, u, u[::-1])]
+            return [Frame(frame.timestamp_ns, *planes) for frame in super().frames(drive_id, camera, indices)]
+
+    clips, config = make_clips(8), replace(PLAIN, order=order, recover=recover)
+    other_light = AugmentConfig(mirror=0.5, noise=0.0, blind=0.0)
+    for augment, allowed in ((NO_AUGMENT, 1 if recover.share else 0), (other_light, 2 if recover.share else 0)):
+        made = replace(config, augment=augment)
+        whole = first(Loader(clips, cameras, Sloped(), made, "v"), 3)
+        some = first(Loader(clips, cameras, Sloped(), made, "v", rows=(32, 96)), 3)
+        for (all_rows, _), (banded, _) in zip(whole, some, strict=True):
+            # What is hidden spreads by a pixel, but not into the band from a row that is not made.
+            seen = banded.frames[:, :, :, 33:95].astype(int)
+            assert np.abs(seen - all_rows.frames[:, :, :, 33:95]).max() <= allowed
+            assert not banded.frames[:, :, :, :32].any()
+            assert not banded.frames[:, :, :, 96:].any()
+            assert np.array_equal(banded.position_m, all_rows.position_m)
+
+
 def test_both_orders_draw_the_same_clips_of_an_epoch(make_clips, cameras, numbers):
     clips = make_clips(30, weights=[float(1 + number % 4) for number in range(30)])
     chunked, random = (Loader(clips, cameras, numbers(), replace(PLAIN, order=o), "v") for o in ("chunked", "random"))

@@ -109,6 +109,12 @@ class Camera:
         middle_px = (np.arange(bands) + 0.5) * self.width_px / bands - 0.5
         return (self.centre_px[0] - middle_px) / self.focal_px[0]
 
+    def band(self, first_row: int, last_row: int) -> Camera:
+        """The camera of some of its rows alone, the last one excluded."""
+        centre = (self.centre_px[0], self.centre_px[1] - first_row)
+        mounting = self.ego_from_camera
+        return Camera(self.width_px, last_row - first_row, self.focal_px, centre, mounting, self.distortion)
+
     def at(self, ego_from_camera: Rigid) -> Camera:
         """The same camera, mounted elsewhere."""
         return Camera(self.width_px, self.height_px, self.focal_px, self.centre_px, ego_from_camera, self.distortion)

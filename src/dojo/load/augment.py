@@ -105,9 +105,11 @@ def straight_on(clip: Clip) -> Clip:
     )
 
 
-def _emptied(frames: UInt8[np.ndarray, "frames 6 rows columns"]) -> UInt8[np.ndarray, "frames 6 rows columns"]:
-    """Frames that are flat above the horizon of the model's view, and flat below it."""
-    empty, horizon = np.empty_like(frames), round(frames.shape[2] * MODEL_VIEW.centre_px[1] / MODEL_VIEW.height_px)
+def _emptied(
+    frames: UInt8[np.ndarray, "frames 6 rows columns"], horizon: int
+) -> UInt8[np.ndarray, "frames 6 rows columns"]:
+    """Frames that are flat above a row, and flat below it."""
+    empty = np.empty_like(frames)
     for rows in (slice(None, horizon), slice(horizon, None)):
         # The four luma planes are one picture, so one mean serves them all.
         empty[:, :4, rows] = frames[:, :4, rows].mean().round()
@@ -116,10 +118,15 @@ def _emptied(frames: UInt8[np.ndarray, "frames 6 rows columns"]) -> UInt8[np.nda
 
 
 class Augment:
-    """Changes clips; holds the grain, made once from the seed."""
+    """Changes clips; holds the grain, made once from the seed.
 
-    def __init__(self, config: AugmentConfig, seed: int) -> None:
+    Args:
+        horizon: packed row of the frames at which the ground ends.
+    """
+
+    def __init__(self, config: AugmentConfig, seed: int, horizon: int = round(MODEL_VIEW.centre_px[1] / 2)) -> None:
         self._config = config
+        self._horizon = horizon
         self._seed = seed
         self._grain = _grain(seed) if config.noise > 0 else np.zeros(0, np.int8)
 
@@ -130,7 +137,7 @@ class Augment:
         flip, bright, contrast, saturate, grain, offset, blind = random_units(7, self._seed, "augment", *key)
         config = self._config
         if blind < config.blind:
-            clip, frames = straight_on(clip), _emptied(frames)
+            clip, frames = straight_on(clip), _emptied(frames, self._horizon)
         if flip < config.mirror:
             clip, frames = mirrored(clip), mirror(frames)
         if config.brightness or config.contrast or config.saturation:

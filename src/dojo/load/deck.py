@@ -52,7 +52,7 @@ class Deck:
         first: the draw that is row 0 of batch 0.
         batch_size, rank, ranks: of the global batches, and which part of each is ours.
         show: the clips of some draws, and what becomes of their frames.
-        pages: where the frames of each batch go.
+        pages: where the frames of each batch go. `band`: the rows of them that are made.
     """
 
     def __init__(
@@ -65,13 +65,14 @@ class Deck:
         ranks: int,
         show: Callable[[Sequence[Draw]], list[tuple[Clip, Change | None]]],
         pages: PagesByBatch,
+        band: slice,
     ) -> None:
         self._order = order
         self._source = source
         self._first = first
         self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
         self._show = show
-        self._pages = pages
+        self._pages, self._band = pages, band
         self._planned: dict[int, Epoch] = {}
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._open: dict[int, UInt8[np.ndarray, "batch frames 6 rows columns"]] = {}
@@ -154,4 +155,4 @@ class Deck:
         with self._guard:
             if batch not in self._open:
                 self._open[batch] = self._pages.get(batch)
-            return self._open[batch][row]
+            return self._open[batch][row, :, :, self._band]

@@ -131,15 +131,13 @@ class Lane:
 
 
 def _put(frame: Frame, targets: Sequence[tuple[UInt8[np.ndarray, "6 rows columns"], Change | None]]) -> None:
-    """The frame packed into each of its places; where it is shown as it is, from its planes only the first time."""
-    plain: UInt8[np.ndarray, "6 rows columns"] | None = None
+    """The frame packed into each of its places; where it is changed alike, from its planes only the first time."""
+    packed: dict[Change | None, UInt8[np.ndarray, "6 rows columns"]] = {}
     for place, change in targets:
-        if change is not None:
-            pack(change(frame), place)
-        elif plain is not None:
-            place[:] = plain
+        if change in packed:
+            place[:] = packed[change]
         else:
-            plain = pack(frame, place)
+            packed[change] = pack(frame if change is None else change(frame), place)
 
 
 class Pages:
@@ -150,11 +148,11 @@ class Pages:
         self._free: list[bytearray] = []
 
     def get(self, batch: int) -> UInt8[np.ndarray, "batch frames 6 rows columns"]:
-        """An array with anything in it, for the frames of a batch."""
+        """An array for the frames of a batch, with what earlier batches left in it."""
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = bytearray(int(np.prod(self._shape)))
+            memory = bytearray(int(np.prod(self._shape)))  # zeros, which rows that nobody makes stay
         # Every view of this array keeps the array itself alive, since its base is no array; so it ends with the last.
         array = np.frombuffer(memory, np.uint8)
         weakref.finalize(array, self._free.append, memory)

@@ -129,6 +129,8 @@ class Loader:
         recorded: camera that took each stream, see `recorded_cameras_of`; says which pixels of displaced pictures were
             never seen. Without it, all of the stored picture counts as seen.
         view: what the model sees; another than its own only to measure.
+        rows: of the packed frames, the first and the last, excluded, that the policy looks at: others are not made and
+            stay zero. All where none are named.
 
     Raises:
         ConfigError: nothing to draw, clips of unequal length, or a stream without a camera.
@@ -143,13 +145,15 @@ class Loader:
         dataset_version: str,
         recorded: Cameras | None = None,
         view: Camera = MODEL_VIEW,
+        rows: tuple[int, int] | None = None,
     ) -> None:
         self._clips = listed(clips)
-        self._made_of = (self._clips, cameras, source, dataset_version, recorded, view)
+        self._made_of = (self._clips, cameras, source, dataset_version, recorded, view, rows)
         self._config = config
-        self._views = Views(self._clips, cameras, source, recorded, view)
-        self._augment = Augment(config.augment, config.seed) if config.augment != NO_AUGMENT else None
-        self._recover = Recover(config.recover, config.seed) if config.recover.share > 0 else None
+        self._views = Views(self._clips, cameras, source, recorded, view, rows)
+        horizon = round(view.centre_px[1] / 2) - self._views.rows.start
+        self._augment = Augment(config.augment, config.seed, horizon) if config.augment != NO_AUGMENT else None
+        self._recover = Recover(config.recover, config.seed, rows) if config.recover.share > 0 else None
         drawn = Order(self._clips.names(), self._clips.weights, config.seed, dataset_version)
         self._stretches = (
             StretchOrder(drawn, self._clips, config.batch_size, config.stretch_s, config.buffer)
@@ -240,12 +244,13 @@ class Loader:
         for draw, recorded in zip(draws, clips, strict=True):
             clip, warp = self._displaced(draw, recorded)
             shown.append(self._augmented(draw, clip, self._views.frames(clip, warp)))
-        return _batch_of(*_stacked(shown), self._views)
+        return _batch_of(*_stacked(shown, self._views), self._views)
 
     def _dealt(self, deck: Deck, hand: Hand) -> Batch:
         clips, frames = deck.made(hand)
+        made = frames[:, :, :, self._views.rows]
         for row, draw in enumerate(hand.draws if self._augment is not None else ()):
-            clips[row], frames[row] = self._augmented(draw, clips[row], frames[row])
+            clips[row], made[row] = self._augmented(draw, clips[row], made[row])
         return _batch_of(clips, frames, self._views)
 
     def _deck(self, order: StretchOrder, state: LoaderState, pages: PagesByBatch) -> Deck:
@@ -256,7 +261,8 @@ class Loader:
             return [(clip, self._views.change(clip, warp)) for clip, warp in shown]
 
         config, first = self._config, Draw(-1, state.epoch, state.position)
-        return Deck(order, self._views.source, first, config.batch_size, config.rank, config.ranks, show, pages)
+        of = (config.batch_size, config.rank, config.ranks)
+        return Deck(order, self._views.source, first, *of, show, pages, self._views.rows)
 
     def _key(self, draw: Draw, clip: Clip) -> tuple[object, ...]:
         """What everything random about a draw hangs on."""
@@ -276,8 +282,8 @@ class Loader:
 
 def _part(made_of: tuple[Any, ...], config: LoadConfig, state: LoaderState, pages: PagesByBatch) -> Iterator[Batch]:
     """What one of several processes makes of every batch."""
-    clips, cameras, source, dataset_version, recorded, view = made_of
-    loader = Loader(clips, cameras, source, config, dataset_version, recorded, view)
+    clips, cameras, source, dataset_version, recorded, view, rows = made_of
+    loader = Loader(clips, cameras, source, config, dataset_version, recorded, view, rows)
     return (batch for batch, _ in loader._dealt_from(state, pages))
 
 
@@ -300,7 +306,7 @@ def in_order(
     plan = ((tuple(clips[start : start + batch_size]), None) for start in starts)
 
     def batch(chosen: tuple[Clip, ...]) -> Batch:
-        return _batch_of(*_stacked([(clip, views.frames(clip)) for clip in chosen]), views)
+        return _batch_of(*_stacked([(clip, views.frames(clip)) for clip in chosen], views), views)
 
     return (made for made, _ in _made_ahead(plan, batch, workers, prefetch))
 
@@ -330,15 +336,18 @@ def beside(
         for clip in chosen:
             changed, warp = recover.apply(clip, views.camera(clip), views.blank(clip), clip.clip_id)
             made.append((changed, views.frames(clip, warp)))
-        return _batch_of(*_stacked(made), views), tuple(recover.offset(clip, clip.clip_id) for clip in chosen)
+        return _batch_of(*_stacked(made, views), views), tuple(recover.offset(clip, clip.clip_id) for clip in chosen)
 
     return (made for made, _ in _made_ahead(plan, batch, workers, 2))
 
 
 def _stacked(
-    shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 rows columns"]]],
+    shown: Sequence[tuple[Clip, UInt8[np.ndarray, "frames 6 made columns"]]], views: Views
 ) -> tuple[list[Clip], UInt8[np.ndarray, "batch frames 6 rows columns"]]:
-    return [clip for clip, _ in shown], np.stack([frames for _, frames in shown])
+    frames = np.zeros((len(shown), len(shown[0][1]), *views.packed_shape), np.uint8)
+    for row, (_, made) in enumerate(shown):
+        frames[row, :, :, views.rows] = made
+    return [clip for clip, _ in shown], frames
 
 
 def _batch_of(clips: Sequence[Clip], frames: UInt8[np.ndarray, "batch frames 6 rows columns"], views: Views) -> Batch:

@@ -242,11 +242,16 @@ def _carried_rates(clip: Clip, offset: Offset) -> Float64[np.ndarray, "anchors 6
 
 
 class Recover:
-    """Displaces clips; one for all threads of a loader."""
+    """Displaces clips; one for all threads of a loader.
 
-    def __init__(self, config: RecoverConfig, seed: int) -> None:
+    Args:
+        rows: of the packed pictures, the first and the last, excluded, that are made; all where none are named.
+    """
+
+    def __init__(self, config: RecoverConfig, seed: int, rows: tuple[int, int] | None = None) -> None:
         self._config = config
         self._seed = seed
+        self._rows = rows
 
     def offset(self, clip: Clip, *key: object) -> Offset:
         """Where the clip of this key is shown from."""
@@ -266,14 +271,19 @@ class Recover:
         if offset == Offset(0.0, 0.0) and not config.disguised:
             return clip, None
         roll, pitch = (2 * random_units(2, "tilt", self._seed, *key) - 1) * config.max_tilt_rad * config.disguised
-        other = displaced(
-            camera, offset.lateral_m, offset.yaw_rad, camera_roll_rad=float(roll), camera_pitch_rad=float(pitch)
+        other = self._banded(
+            displaced(
+                camera, offset.lateral_m, offset.yaw_rad, camera_roll_rad=float(roll), camera_pitch_rad=float(pitch)
+            )
         )
         hidden = None
         if config.disguised:
             # Undisplaced clips hide as much as displaced ones, or black edges would tell that there is a way back.
             veil = draw(replace(config, share=1.0), clip, self._seed, "veil", *key)
-            veiled = displaced(camera, veil.lateral_m, veil.yaw_rad)
+            veiled = self._banded(displaced(camera, veil.lateral_m, veil.yaw_rad))
             hidden = on_both_sides(unseen(camera, other, blank) | unseen(camera, veiled, blank))
         changed = clip if offset == Offset(0.0, 0.0) else recovering(clip, offset, config)
         return changed, Reprojector(camera, other, hidden)
+
+    def _banded(self, camera: Camera) -> Camera:
+        return camera if self._rows is None else camera.band(2 * self._rows[0], 2 * self._rows[1])

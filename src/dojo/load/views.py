@@ -2,6 +2,7 @@
 
 In: clips, the cameras of their streams, a source of frames. Out: packed frames; what turns a stored frame into them.
 Idea: what a stream needs is found once for all its clips; most streams are stored in the model's view and need nothing.
+Rows that a policy does not look at are not made: displacing and augmenting half a picture takes half the time.
 Not here: the mathematics (`geometry/`), which clips (`loader.py`).
 """
 
@@ -24,7 +25,11 @@ from dojo.records.pack import pack
 
 
 class Views:
-    """Frames of clips in the model's view, whatever view they are stored in."""
+    """Frames of clips in the model's view, whatever view they are stored in.
+
+    Args:
+        rows: of the packed frames, the first and the last, excluded, that are made; all where none are named.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Views:
         source: FrameSource,
         recorded: Cameras | None = None,
         view: Camera = MODEL_VIEW,
+        rows: tuple[int, int] | None = None,
     ) -> None:
         # What is not at hand is checked as it comes.
         known = clips.clips if isinstance(clips, InMemory) else () if isinstance(clips, Listing) else clips
@@ -46,11 +52,14 @@ class Views:
         require_equal_length(known)
         self.source = source
         self.packed_shape = (6, view.height_px // 2, view.width_px // 2)
+        self.rows = slice(*(rows or (0, self.packed_shape[1])))
+        """Packed rows that are made; the others of a batch stay as they are."""
         self._stored, self._view = cameras, view
         self._recorded: Cameras = {} if recorded is None else recorded
         self._blank = lru_cache(maxsize=256)(self._found_blank)
         self._camera = lru_cache(maxsize=None)(self._found_camera)
         self._resampler = lru_cache(maxsize=None)(self._found_resampler)
+        self._unwarped = lru_cache(maxsize=None)(self._found_unwarped)
 
     def camera(self, clip: Clip) -> Camera:
         """The model's view, where the clip's camera sits."""
@@ -88,7 +97,7 @@ class Views:
         return float(self.camera(clip).ego_from_camera.translation_m[2])
 
     def frames(self, clip: Clip, warp: Reprojector | None = None) -> UInt8[np.ndarray, "frames 6 rows columns"]:
-        """The packed frames of a clip, warped where a warp is given."""
+        """The rows that are made of the packed frames of a clip, warped where a warp is given."""
         found = self.source.frames(clip.drive_id, clip.camera, clip.frame_indices)
         if len(found) != len(clip.frame_indices):
             raise RecordError(
@@ -99,9 +108,21 @@ class Views:
         return np.stack([pack(frame if change is None else change(frame)) for frame in found])
 
     def change(self, clip: Clip, warp: Reprojector | None) -> Change | None:
-        """What turns the stored frames of a clip into what the model sees; None where nothing does."""
-        steps = [step for step in (self._resampler(clip.drive_id, clip.camera), warp) if step is not None]
-        return partial(_resampled, steps=steps) if steps else None
+        """What turns the stored frames of a clip into what the model sees; None where nothing does.
+
+        Args:
+            warp: gives the rows that are made, and no others.
+        """
+        if warp is None:
+            return self._unwarped(clip.drive_id, clip.camera)
+        resampler = self._resampler(clip.drive_id, clip.camera)
+        return partial(_resampled, steps=(warp,) if resampler is None else (resampler, warp))
+
+    def _found_unwarped(self, drive_id: str, camera: str) -> Change | None:
+        resampler, whole = self._resampler(drive_id, camera), self.rows == slice(0, self.packed_shape[1])
+        if resampler is None and whole:
+            return None
+        return partial(_resampled, steps=() if resampler is None else (resampler,), rows=None if whole else self.rows)
 
 
 def require_equal_length(clips: Sequence[Clip]) -> None:
@@ -131,7 +152,10 @@ def _resampler(camera: Camera, wanted: Camera) -> Resampler | None:
     return None if same_picture and same_rays and same_turn else Resampler(camera, view)
 
 
-def _resampled(frame: Frame, steps: Sequence[Resampler | Reprojector]) -> Frame:
+def _resampled(frame: Frame, steps: Sequence[Resampler | Reprojector], rows: slice | None = None) -> Frame:
+    y, u, v = frame.y, frame.u, frame.v
     for step in steps:
-        frame = Frame(frame.timestamp_ns, *step.apply(frame.y, frame.u, frame.v))
-    return frame
+        y, u, v = step.apply(y, u, v)
+    if rows is not None:
+        y, u, v = y[2 * rows.start : 2 * rows.stop], u[rows], v[rows]
+    return Frame(frame.timestamp_ns, y, u, v)

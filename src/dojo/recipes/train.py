@@ -309,7 +309,7 @@ def learn(
     policy.to(device)
     version = "+".join(dataset.content_hash() for dataset in datasets)
     load = config.load if engine is None else replace(config.load, rank=engine.rank, ranks=engine.ranks)
-    loader = Loader(clips, cameras, source, load, version, recorded=recorded)
+    loader = Loader(clips, cameras, source, load, version, recorded=recorded, rows=config.policy.rows)
 
     def batches(state: PlainState | None) -> Iterator[tuple[Batch, PlainState]]:
         first = LoaderState.from_json(state) if state else None
