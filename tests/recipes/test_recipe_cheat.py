@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,20 @@ def test_with_the_disguise_off_the_probe_finds_the_offset(report: Path) -> None:
     assert off["without"] == ["the disguise of the resampler", "the noise of the bottleneck"]
     assert (on["without"], on["noise_std"], off["noise_std"]) == ([], 0.42, 0.0)
     assert not off["passed"]
+
+
+def test_who_was_trained_on_undisguised_pictures_is_probed_on_such(
+    report: Path, miniature_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(miniature_run, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    described = json.loads(path.read_text())
+    described["config"]["load"]["recover"]["disguised"] = False
+    path.write_text(json.dumps(described))
+    cheat.run(CheatRun(tmp_path / "run", bottleneck=False, threads=1), QUIET)
+    found = json.loads((tmp_path / "run" / "cheat" / "cheat.json").read_text())["cheat"]
+    assert found["lateral"] == json.loads((report / "off" / "cheat.json").read_text())["cheat"]["lateral"]
+    assert found["without"] == ["the noise of the bottleneck"]
 
 
 def test_the_report_says_where_it_comes_from_and_stands_in_the_page(report: Path, miniature_run: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dojo.errors import ConfigError
 from dojo.train.optimise import OptimiseConfig, average_in, averages_of, learning_rate, optimiser_of
@@ -17,8 +19,70 @@ def test_the_learning_rate_rises_linearly_and_falls_by_half_a_cosine() -> None:
 
 
 def test_biases_and_norms_do_not_decay() -> None:
-    groups = optimiser_of(nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), OptimiseConfig()).param_groups
+    groups = optimiser_of(nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).parameters(), OptimiseConfig()).param_groups
     assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.05), (3, 0.0)]
+
+
+def kernel(layout: torch.memory_format) -> nn.Parameter:
+    made = torch.randn(24, 12, 3, 3, generator=torch.Generator().manual_seed(0))
+    return nn.Parameter(made.contiguous(memory_format=layout))
+
+
+def gradient(rank: int) -> Tensor:
+    """Of a kernel, whose directions beyond the first `rank` are thirty times weaker."""
+    u, size, v = torch.linalg.svd(torch.randn(24, 108, generator=torch.Generator().manual_seed(1)), full_matrices=False)
+    size[rank:] *= 0.03
+    return (u * size @ v).view(24, 12, 3, 3)
+
+
+def test_muon_moves_kernels_in_all_directions_alike_and_leaves_the_rest_to_adamw() -> None:
+    layers = nn.Sequential(nn.Conv2d(12, 24, 3), nn.BatchNorm2d(24), nn.Flatten(), nn.Linear(24, 5))
+    twins = copy.deepcopy(layers)
+    config = OptimiseConfig(learning_rate=0.01, weight_decay=0.5, muon=True)
+    optimiser, plain = optimiser_of(layers.parameters(), config), optimiser_of(twins.parameters(), OptimiseConfig(0.01))
+    before = [parameter.detach().clone() for parameter in layers.parameters()]
+    for theirs, parameter in zip(twins.parameters(), layers.parameters(), strict=True):
+        parameter.grad = gradient(3) if parameter.ndim == 4 else torch.ones_like(parameter)
+        theirs.grad = parameter.grad.clone()
+    optimiser.step()
+    plain.step()
+    moved = (before[0] * (1 - 0.01 * 0.5) - layers[0].weight.detach()).flatten(1) / 0.01
+    spread = torch.linalg.svdvals(moved)
+    assert spread.min() > 0.5 * spread.max()  # of the gradient it is a fiftieth
+    assert moved.square().mean().sqrt() == pytest.approx(0.2, rel=0.2)
+    assert torch.equal(layers[0].weight.grad, gradient(3))
+    for theirs, parameter in zip(twins[0:2].parameters(), layers[0:2].parameters(), strict=True):
+        assert parameter.ndim == 4 or torch.equal(theirs, parameter)
+    assert not torch.equal(layers[3].weight.detach(), before[4])
+
+
+def test_how_a_kernel_lies_in_memory_changes_nothing() -> None:
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        parameter = kernel(layout)
+        optimiser = optimiser_of([parameter], OptimiseConfig(0.01, muon=True))
+        for rank in (2, 7):
+            parameter.grad = gradient(rank).contiguous(memory_format=layout)
+            optimiser.step()
+        assert parameter.is_contiguous(memory_format=layout)
+        moved.append(parameter.detach())
+    assert torch.equal(*moved)
+
+
+def test_muon_goes_on_from_its_state_as_if_it_had_not_stopped() -> None:
+    config, ways = OptimiseConfig(0.01, muon=True), []
+    for stops in (False, True):
+        parameter = kernel(torch.channels_last)
+        optimiser = optimiser_of([parameter], config)
+        for rank in (2, 7, 5):
+            parameter.grad = gradient(rank)
+            optimiser.step()
+            if stops:
+                state = copy.deepcopy(optimiser.state_dict())
+                optimiser = optimiser_of([parameter], config)
+                optimiser.load_state_dict(state)
+        ways.append(parameter.detach())
+    assert torch.equal(*ways)
 
 
 def test_the_average_follows_fast_at_first_and_slowly_later() -> None:

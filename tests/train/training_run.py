@@ -17,7 +17,11 @@ from dojo.train.train import TrainConfig, TrainResult, train
 
 MINIATURE = PolicyConfig((8, 8, 8, 8), (0, 0, 0, 0), feature=16, layers=1, heads=2, hidden=16, max_anchors=4)
 CONFIG = TrainConfig(
-    steps=60, checkpoint_every=7, log_every=5, threads=1, optimise=OptimiseConfig(learning_rate=3e-3, warmup_steps=5)
+    steps=60,
+    checkpoint_every=7,
+    log_every=5,
+    threads=1,
+    optimise=OptimiseConfig(learning_rate=3e-3, warmup_steps=5, muon=True),
 )
 
 

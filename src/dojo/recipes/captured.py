@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +32,7 @@ from dojo.model.policy import Policy
 from dojo.model.trunk import FRAME_COLUMNS, FRAME_ROWS
 from dojo.records import DESIRES, TRAJECTORY_TIMES_S, Batch
 from dojo.train.loss import LossConfig, loss_of, targets_of
+from dojo.train.optimise import OptimiseConfig, optimiser_of
 
 ANCHORS = 2
 """Of a clip where none are asked for, as the demo cuts them."""
@@ -47,6 +48,7 @@ def policy_step(
     anchors: int,
     *,
     loss: LossConfig | None = None,
+    optimise: OptimiseConfig | None = None,
     autocast: torch.dtype | None = None,
     name: str = "policy",
 ) -> Graph:
@@ -59,12 +61,18 @@ def policy_step(
         batch = empty_batch(clips, anchors)
         return loss_of(twin.answer(batch), targets_of(batch, torch.device("cpu")), weights, 0.5)["total"]
 
-    return capture(name, model, answered, clips, autocast=autocast)
+    moved = partial(optimiser_of, config=optimise or OptimiseConfig())
+    return capture(name, model, answered, clips, optimise=moved, autocast=autocast)
 
 
-def policy_batches(policy: PolicyConfig, anchors: int, *, name: str = "policy") -> Batches:
+def policy_batches(
+    policy: PolicyConfig, anchors: int, *, optimise: OptimiseConfig | None = None, name: str = "policy"
+) -> Batches:
     """The step in bfloat16 at any number of clips."""
-    few, more = (policy_step(policy, clips, anchors, autocast=torch.bfloat16, name=name) for clips in (FEW, 2 * FEW))
+    few, more = (
+        policy_step(policy, clips, anchors, optimise=optimise, autocast=torch.bfloat16, name=name)
+        for clips in (FEW, 2 * FEW)
+    )
     return Batches(few, more)
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import Progress
 
@@ -28,7 +29,7 @@ from dojo.load.source import cameras_of, recorded_cameras_of
 from dojo.model.plans import plans
 from dojo.model.policy import Policy
 from dojo.recipes.run import Outcome, provenance, read_record, record, write_record, write_whole
-from dojo.recipes.train import load_policy
+from dojo.recipes.train import TrainRun, load_policy
 from dojo.records import DESIRES, Batch, Clip
 from dojo.store.dataset import Dataset
 
@@ -43,7 +44,7 @@ class CheatRun:
         split: which clips.
         out: folder for `cheat.json`; `cheat` below `run` if not given.
         clips: at most so many, evenly spread over the split.
-        resampler: displaced pictures are disguised as training disguises them; off, the probe must find more.
+        resampler: displaced pictures are disguised as they were in this policy's training; off, they are not.
         bottleneck: the feature is read through the noise of the policy's bottleneck; off, the probe may find more.
         displace: how far pictures are displaced.
         report: folder of an earlier `report.json` and `report.html`, which are told.
@@ -112,12 +113,16 @@ def _planned_nowhere(policy: Policy, batch: Batch) -> np.ndarray:
     return answer.best()[anchors - 1 :: anchors]
 
 
-def probe(config: CheatRun, policy: Policy, dataset: Dataset, console: Console) -> CheatReport:
-    """What the policy gives away on the clips of the dataset."""
+def probe(config: CheatRun, policy: Policy, dataset: Dataset, disguised: bool, console: Console) -> CheatReport:
+    """What the policy gives away on the clips of the dataset.
+
+    Args:
+        disguised: whether displaced pictures are, as they were when it was trained.
+    """
     every = sorted(dataset.clips(split=config.split), key=lambda clip: (clip.drive_id, clip.anchor_timestamps_ns[0]))
     clips = spread_over(every, config.clips) if every else []
     drives = dataset.drives()
-    recover = replace(config.displace, disguised=config.resampler)
+    recover = replace(config.displace, disguised=disguised)
     batches = beside(
         clips,
         cameras_of(drives),
@@ -158,7 +163,9 @@ def run(config: CheatRun, console: Console) -> Outcome:
     if not dataset.clips(split=config.split):
         raise ConfigError(f"{dataset.uri}: expected {config.split} clips to probe, found none; name another --split")
     this = record("cheat", config, dataset_version=dataset.version, seed=config.seed)
-    found = probe(config, loaded.policy, dataset, console)
+    # Who was trained on undisguised pictures has learned to read what a disguise would hide from the probe.
+    disguised = config.resampler and TypeAdapter(TrainRun).validate_python(trained.config).load.recover.disguised
+    found = probe(config, loaded.policy, dataset, disguised, console)
     told = asdict(found) | {
         "passed": found.passed,
         "limits": {"explained": EXPLAINED_LIMIT, "nowhere_m": STRAIGHT_LIMIT_M},

@@ -36,8 +36,8 @@ def training_elsewhere(run: TrainRun, *, anchors: int, steps: int, seconds: floa
     """
     clips = run.load.batch_size
     own = OwnStep(
-        policy_step(run.policy, clips, anchors, loss=run.train.loss),
-        policy_batches(run.policy, anchors),
+        policy_step(run.policy, clips, anchors, loss=run.train.loss, optimise=run.train.optimise),
+        policy_batches(run.policy, anchors, optimise=run.train.optimise),
         Feed(sample_bytes=(anchors + 1.0) * FRAME_BYTES),
     )
     here = measure_here(run.train.threads)

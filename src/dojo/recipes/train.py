@@ -73,6 +73,11 @@ class TrainRun:
     def __post_init__(self) -> None:
         if not 0 < self.rounds_share < 1:
             raise ConfigError(f"train: expected a rounds_share between 0 and 1, got {self.rounds_share}")
+        if self.train.optimise.muon and self.cluster.nodes and self.cluster.strategy == "fsdp":
+            raise ConfigError(
+                "train: expected train.optimise.muon off with strategy fsdp, which has no kernel whole on any rank; "
+                "leave it out, or train with --strategy ddp"
+            )
 
     def into(self, *, dataset: str, out: Path) -> TrainRun:
         """The same recipe on another dataset, into another folder."""
@@ -89,7 +94,7 @@ def tiny() -> TrainRun:
         policy=sizes.tiny(),
         cache_gb=4.0,
         load=LoadConfig(batch_size=16, workers=1),
-        train=TrainConfig(steps=2300, checkpoint_every=500, threads=1, optimise=OptimiseConfig(3e-3)),
+        train=TrainConfig(steps=2300, checkpoint_every=500, threads=1, optimise=OptimiseConfig(3e-3, muon=True)),
     )
 
 

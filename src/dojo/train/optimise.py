@@ -1,16 +1,21 @@
-"""The optimiser: AdamW with warm-up and cosine decay, and a running average of the weights.
+"""The optimiser: AdamW, for kernels Muon if asked, with warm-up and cosine decay, and a running average of the weights.
 
-In: a policy. Out: an optimiser, the learning rate at each step, averaged weights.
+In: the parameters of a policy. Out: an optimiser, the learning rate at each step, averaged weights.
 Idea: matrices decay, biases and norms do not; the learning rate is a pure function of the step, so it needs no state.
+The gradient of a convolution is nearly of low rank: a few directions of its kernel take all of a step, and the many
+others learn slowly. Muon takes the step in all directions alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dojo.errors import ConfigError
@@ -29,6 +34,9 @@ class OptimiseConfig:
         clip_norm: largest norm of the gradient.
         average_decay: of the running average of weights, at most; early on (1 + step) / (10 + step). Assumed: 0.99, a
             window of 100 steps, for runs of some hundred; longer runs take a longer one.
+        muon: kernels of convolutions are moved by Muon, at the same rate, everything else by AdamW. Measured: the tiny
+            policy's lateral error at 3 s after 1,500 steps was 0.50 m with it, 0.58 m without; a step took 1.15 times
+            as long.
     """
 
     learning_rate: float = 1e-3
@@ -38,6 +46,7 @@ class OptimiseConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     clip_norm: float = 1.0
     average_decay: float = 0.99
+    muon: bool = False
 
     def __post_init__(self) -> None:
         rules = (
@@ -63,14 +72,83 @@ def learning_rate(config: OptimiseConfig, step: int, steps: int) -> float:
     return config.learning_rate * share
 
 
-def optimiser_of(policy: nn.Module, config: OptimiseConfig) -> torch.optim.AdamW:
-    """AdamW over two groups: what decays and what does not."""
-    learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": config.weight_decay},
+def optimiser_of(parameters: Iterable[Tensor], config: OptimiseConfig) -> torch.optim.AdamW:
+    """AdamW over two groups, what decays and what does not; and Muon over kernels, which decay too, if asked."""
+    learned = [parameter for parameter in parameters if parameter.requires_grad]
+    kernels = [p for p in learned if p.ndim == 4] if config.muon else []
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learned if p.ndim >= 2 and not (kernels and p.ndim == 4)]},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    settings: dict[str, Any] = {
+        "lr": config.learning_rate,
+        "betas": config.betas,
+        "weight_decay": config.weight_decay,
+        "fused": True,
+    }
+    if not kernels:
+        return torch.optim.AdamW(groups, **settings)
+    return Muon([*groups, {"params": kernels, "muon": True}], **settings)
+
+
+MUON_MOMENTUM = 0.95
+"""Of the running mean of gradients that is made orthogonal. Source: Jordan et al. 2024, as `_orthogonal`."""
+
+
+class Muon(torch.optim.AdamW):
+    """AdamW whose groups with `muon` set take Muon's step instead: the momentum, made orthogonal.
+
+    The step has the size that AdamW's has on average, 0.2 at each weight, so that one rate serves both.
+    Source: Liu et al. 2025 (arXiv 2502.16982), equation 4.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of both; a closure is not called, since nobody here has one."""
+        kernels = [(group, p) for group in self.param_groups if group.get("muon") for p in group["params"]]
+        moving = [(group, p, p.grad) for group, p in kernels if p.grad is not None]
+        for group, kernel, gradient in moving:
+            self._move(kernel, gradient, group["lr"], group["weight_decay"])
+            kernel.grad = None
+        super().step()
+        for _, kernel, gradient in moving:
+            kernel.grad = gradient
+        return None
+
+    def _move(self, kernel: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
+        state = self.state[kernel]
+        if not state:  # named as AdamW's, which reads them when a state is loaded
+            state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(kernel)}
+        state["step"] += 1
+        mean = state["exp_avg"].lerp_(gradient, 1 - MUON_MOMENTUM)
+        # As a matrix, a row for each output, in the order in which kernels lie in memory; Nesterov's look ahead.
+        ahead = gradient.lerp(mean, MUON_MOMENTUM).permute(0, 2, 3, 1)
+        moved = _orthogonal(ahead.flatten(1)).view(ahead.shape).permute(0, 3, 1, 2)
+        size = 0.2 * math.sqrt(max(kernel.shape[0], kernel[0].numel()))
+        kernel.mul_(1 - rate * decay).add_(moved.to(kernel.dtype), alpha=-rate * size)
+
+
+def _orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """The matrix with all its singular values near one, between 0.7 and 1.2.
+
+    Source: Jordan et al. 2024, Muon: an optimizer for hidden layers in neural networks: five steps of a quintic in the
+    manner of Newton and Schulz, whose coefficients raise small singular values the fastest.
+    """
+    x = matrix.to(_product_type(matrix.device.type))
+    wide = x.mT if x.shape[0] > x.shape[1] else x
+    wide = wide / (wide.norm() + 1e-7)
+    for _ in range(5):
+        gram = wide @ wide.mT
+        change = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        wide = torch.addmm(wide, change, wide, beta=3.4445)
+    return wide.mT if x.shape[0] > x.shape[1] else wide
+
+
+@cache
+def _product_type(device: str) -> torch.dtype:
+    """What products are quick in; sixteen bits are enough, since the result only has to be near."""
+    quick = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if quick else torch.float32
 
 
 def averages_of(policy: nn.Module) -> dict[str, Tensor]:

@@ -257,7 +257,7 @@ def _train(
     answer = engine.prepare(policy)
     if config.compile:
         policy.compile()
-    run = _Run(policy, optimiser_of(policy, config.optimise), averages_of(policy), numerics=numerics)
+    run = _Run(policy, optimiser_of(policy.parameters(), config.optimise), averages_of(policy), numerics=numerics)
     _go_on(run, config, folder, console, engine)
     ledger = Ledger(folder, engine.rank, run.step) if config.ledger else None
     meter = Meter(device, partial(_precision, config, device), config.price_per_device_hour) if config.measure else None
