@@ -46,10 +46,10 @@ def start(folder: Path, ranks: int, strategy: str, steps: int = STEPS, delay_s: 
     return processes
 
 
-def finished(processes: list[BaseProcess]) -> None:
+def finished(processes: list[BaseProcess], steps: int = STEPS) -> None:
     try:
         for process in processes:
-            process.join(timeout=120)
+            process.join(timeout=120 + steps)
             assert process.exitcode == 0
     finally:
         killed(processes)
@@ -126,7 +126,7 @@ def test_killed_again_and_again_and_joined_by_other_ranks_every_sample_is_learne
     steps, undisturbed = max(STEPS, 12 * kills), runs["alone"]
     if steps > STEPS:
         undisturbed = tmp_path / "undisturbed"
-        finished(start(undisturbed, 1, "alone", steps))
+        finished(start(undisturbed, 1, "alone", steps), steps)
     killed_run, hit, ranks = tmp_path / "killed", 0, []
     for _ in range(kills):
         before = len(pieces.steps_in(killed_run / "checkpoints"))
@@ -141,7 +141,7 @@ def test_killed_again_and_again_and_joined_by_other_ranks_every_sample_is_learne
         hit += processes[0].is_alive()
         killed(processes)
     reached = max((step for step, _ in pieces.steps_in(killed_run / "checkpoints")), default=0)
-    finished(start(killed_run, chance.choice((1, 2, 3)), "ddp", steps))
+    finished(start(killed_run, chance.choice((1, 2, 3)), "ddp", steps), steps)
     record_property("kills", {"tried": kills, "hit": hit, "ranks": ranks, "reached": reached, "steps": steps})
     assert hit >= (kills + 1) // 2, "most kills must hit a run under way, or little was tested"
     assert ledger_of(killed_run) == ledger_of(undisturbed)
