@@ -1,9 +1,9 @@
 """Is the safety envelope in C the one in Python, to the last bit, and does anything ever leave it?
 
-In: nothing. Out: JSON: how many random steps were compared and differed, how many adversarial ones were judged and found
-outside, and how long each takes.
-Idea: sequences of `drive/adversary.py`, which spoil a share of every input; a third of them undisturbed, a third lightly,
-a third half spoilt. Each sequence is a drive that the envelope remembers its last output of.
+In: nothing. Out: JSON: how many random steps were compared and differed, how many adversarial ones were judged and
+found outside, and how long each takes.
+Idea: sequences of `drive/adversary.py`, which spoil a share of every input; a third of them undisturbed, a third
+lightly, a third half spoilt. Each sequence is a drive that the envelope remembers its last output of.
 
     python benchmarks/limits_twin.py --steps 10000000 --judged 1000000
 """
