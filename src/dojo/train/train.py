@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from dojo.errors import CheckpointError, ConfigError, DojoError
 from dojo.records import Batch
 from dojo.train import checkpoint
+from dojo.train.cores import own_core
 from dojo.train.curves import Curves
 from dojo.train.engine import Alone, Engine
 from dojo.train.ledger import Ledger
@@ -67,6 +68,7 @@ class TrainConfig:
         keep_checkpoints: how many of the newest to keep.
         log_every: steps between points of the curves.
         threads: of torch on a CPU; part of the configuration because sums depend on it in their last bit.
+        own_core: with one thread, keep it on a core of its own, and those that load on the others.
         numerics: what is computed in and stored in. `auto` computes in bfloat16 where that is known to pay: on a GPU
             that has it, on a CPU with tiles for it (AMX). `fp32` and `bf16` compute in those. `cfloat8` computes in
             float32 and stores weights, activations and gradients as CFloat8, with a bias that each of the three learns.
@@ -86,6 +88,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     log_every: int = 10
     threads: int = 2
+    own_core: bool = False
     numerics: Literal["auto", "fp32", "bf16", "cfloat8"] = "auto"
     cfloat8_bias: int | None = None
     accumulate: int = 1
@@ -265,13 +268,16 @@ def _train(
     losses: dict[str, float] = {}
     policy.train()
     logging = Curves(folder, run.step) if engine.rank == 0 else nullcontext()
-    with _asked_to_stop() as asked, logging as curves, _bar(console, config, run.step) as tick:
+    with _asked_to_stop() as asked, logging as curves, _bar(console, config, run.step) as tick, ExitStack() as placed:
         source = batches(run.loader)
-        logged = run.samples
+        logged, placing = run.samples, config.own_core and config.threads == 1 and engine.ranks == 1
         try:
             while run.step < config.steps:
                 began = time.perf_counter()
                 batch, run.loader = next(source)
+                if placing:  # now that the threads are there that load
+                    placed.enter_context(own_core())
+                    placing = False
                 if meter is not None:
                     meter.waited(time.perf_counter() - began)
                     if not meter.counted:
