@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from dojo.errors import ConfigError, DojoError, StoreError
-from dojo.load import AugmentConfig, LoadConfig, Loader
+from dojo.load import AugmentConfig, FrameCache, LoadConfig, Loader, RecoverConfig
 from dojo.load.processes import _portable
+from dojo.load.source import Joined
 
 PLAIN = LoadConfig(batch_size=4, order="chunked", stretch_s=60.0, buffer=8, workers=0)
 
@@ -29,8 +30,9 @@ def first(loader, count, state=None):
     return found
 
 
-def test_processes_on_any_rank_give_what_one_thread_gives_and_end_when_they_are_closed(stored):
-    config = replace(PLAIN, augment=AugmentConfig())
+@pytest.mark.parametrize("order", ["chunked", "random"])
+def test_processes_on_any_rank_give_what_one_thread_gives_and_end_when_they_are_closed(stored, order):
+    config = replace(PLAIN, order=order, augment=AugmentConfig(), recover=RecoverConfig(share=0.5))
     alone = first(loader(stored, config), 9)
     together = first(loader(stored, replace(config, processes=2)), 9)
     assert not [child for child in multiprocessing.active_children() if child.name.startswith("dojo-load")]
@@ -40,6 +42,21 @@ def test_processes_on_any_rank_give_what_one_thread_gives_and_end_when_they_are_
     part = first(loader(stored, replace(config, processes=2, rank=1, ranks=2)), 5, alone[3][1])
     assert [b.clip_ids for b, _ in part] == [a.clip_ids[1::2] for a, _ in alone[4:]]
     assert all(np.array_equal(b.frames, a.frames[1::2]) for (b, _), (a, _) in zip(part, alone[4:], strict=True))
+
+
+def test_a_process_reads_the_cache_of_this_one_and_adds_nothing_to_it(stored, tmp_path):
+    clips, _, dataset, _ = stored
+    config = replace(PLAIN, order="random", processes=1)
+    alone = first(loader(stored, config), 5)
+    cache = FrameCache(dataset, 1 << 30, tmp_path)
+    for filled, rest in ((clips[::2], dataset), (clips, Joined([]))):  # the last has no frame at all
+        cache._source = dataset
+        cache.fill(filled)
+        cache._source = rest
+        size = os.fstat(cache._file.fileno()).st_size
+        for (a, _), (b, _) in zip(alone, first(loader(stored, config, cache), 5), strict=True):
+            assert np.array_equal(a.frames, b.frames)
+        assert os.fstat(cache._file.fileno()).st_size == size
 
 
 def test_a_process_that_is_killed_is_named(stored):
@@ -59,10 +76,10 @@ def test_what_a_process_raises_is_raised_here(stored):
         first(Loader(beyond, cameras, dataset, replace(PLAIN, processes=2), "v", view=view), 3)
 
 
-def test_processes_without_their_order_or_with_too_few_rows_are_refused():
-    with pytest.raises(ConfigError, match=r"expected processes with order chunked.*got 2 processes with order random"):
-        LoadConfig(processes=2)
-    with pytest.raises(ConfigError, match=r"at most 4 \(batch_size\), got 3 processes with order chunked and 2 ranks"):
+def test_processes_with_too_few_rows_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"ranks x processes of at most 4 \(batch_size\), got 3 processes and 2 ranks"
+    ):
         replace(PLAIN, processes=3, ranks=2)
 
 

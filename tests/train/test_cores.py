@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -36,6 +38,19 @@ def test_this_thread_is_alone_on_a_core_until_it_is_done_and_the_others_are_else
         raise ZeroDivisionError
     assert os.sched_getaffinity(0) == os.sched_getaffinity(numbers[0]) == allowed
     done.set()
+    other.join()
+
+
+@linux
+def test_a_process_that_loads_is_elsewhere_too() -> None:
+    allowed = os.sched_getaffinity(0)
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), daemon=True)
+    other.start()
+    assert other.pid is not None
+    with own_core():
+        assert os.sched_getaffinity(other.pid) == allowed - os.sched_getaffinity(0)
+    assert os.sched_getaffinity(other.pid) == allowed
+    other.kill()
     other.join()
 
 

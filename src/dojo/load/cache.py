@@ -3,9 +3,9 @@
 In: a source of frames. Out: a source of the same frames.
 Idea: decoding costs as much as a step of a small policy, and a small dataset is seen many times. So it is decoded once,
 in the order of recording, which takes a third of the time of jumping from clip to clip. Decoded planes go to a nameless
-file on local disk, which the operating system keeps in memory as far as there is room; the process itself
-grows by nothing. Once the file is full, what is not in it is decoded each time, as without it: throwing old frames out
-would, in random order, throw out what comes next.
+file on local disk, which the operating system keeps in memory as far as there is room; the process itself grows by
+nothing, and the processes of a loader read the same file. Once the file is full, what is not in it is decoded each
+time, as without it: throwing old frames out would, in random order, throw out what comes next.
 Not here: what is worth keeping (`store/`), datasets too large for it (a loader that cuts all samples of a chunk).
 """
 
@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -138,6 +140,11 @@ class FrameCache:
                 frames.append(self._read(slot))
         return frames
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process that is being started: it reads the same file, and decodes each time what is not in it now."""
+        with self._lock:
+            return _reading, (self._source, self._folder, DupFd(self._file.fileno()), dict(self._slots))
+
     def _keep(self, key: tuple[str, str, int], frame: Frame) -> None:
         rows, columns = frame.y.shape
         with self._lock:
@@ -163,6 +170,16 @@ class FrameCache:
         luma = slot.rows * slot.columns
         y, u, v = np.split(planes, [luma, luma + luma // 4])
         return Frame(slot.timestamp_ns, y.reshape(slot.rows, slot.columns), u.reshape(half), v.reshape(half))
+
+
+def _reading(source: FrameSource, folder: Path, file: Any, slots: dict[tuple[str, str, int], _Slot]) -> FrameCache:
+    """A cache with the file of another process, to which it adds nothing."""
+    cache = FrameCache(source, 0, folder)
+    handle = file.detach()
+    os.dup2(handle, cache._file.fileno())
+    os.close(handle)
+    cache._slots = slots
+    return cache
 
 
 def _batched(indices: Sequence[int]) -> Iterator[list[int]]:

@@ -55,7 +55,8 @@ class LoadConfig:
             a frame of the model view.
         seed: of the order and of the augmentation.
         workers: threads that decode; 0 decodes when asked.
-        processes: of `chunked`: processes that decode instead of threads, each a part of the rows; for several cores.
+        processes: that decode instead of threads, each a part of the rows. One lets training have the interpreter for
+            itself, more are for several cores; on Linux, see `shareable`.
         prefetch: batches made ahead, each held in memory.
         rank, ranks: which part of each global batch this process takes.
         augment: how far pictures may stray from the recorded ones.
@@ -82,10 +83,10 @@ class LoadConfig:
             raise ConfigError(
                 f"load: expected stretch_s above 0 and buffer at least 1, got {self.stretch_s} and {self.buffer}"
             )
-        if self.processes and (self.order != "chunked" or not 0 < self.ranks * self.processes <= self.batch_size):
+        if self.processes and not 0 < self.ranks * self.processes <= self.batch_size:
             raise ConfigError(
-                f"load: expected processes with order chunked, and ranks x processes of at most {self.batch_size} "
-                f"(batch_size), got {self.processes} processes with order {self.order} and {self.ranks} ranks"
+                f"load: expected ranks x processes of at most {self.batch_size} (batch_size), got {self.processes} "
+                f"processes and {self.ranks} ranks"
             )
         if not 0 <= self.rank < self.ranks <= self.batch_size:
             raise ConfigError(
@@ -184,12 +185,7 @@ class Loader:
                 f"load: expected a state of order {self._order.fingerprint} within {len(self._order)} draws, got "
                 f"{state}; the dataset, its weights or the seed changed since: start a new run, or restore them"
             )
-        config = self._config
-        if self._stretches is None:
-            return _made_ahead(self._plan(state), self._batch, config.workers, config.prefetch)
-        if config.processes:
-            return self._by_processes(state)
-        return self._dealt_from(state, Pages(self._shape()))
+        return self._by_processes(state) if self._config.processes else self._made_into(state, Pages(self._shape()))
 
     def _by_processes(self, state: LoaderState) -> Iterator[tuple[Batch, LoaderState]]:
         """Each process makes a part of our rows, as if it were a rank."""
@@ -202,9 +198,12 @@ class Loader:
             for _, after in self._plan(state):
                 yield next(made), after
 
-    def _dealt_from(self, state: LoaderState, pages: PagesByBatch) -> Iterator[tuple[Batch, LoaderState]]:
+    def _made_into(self, state: LoaderState, pages: PagesByBatch) -> Iterator[tuple[Batch, LoaderState]]:
+        """Our rows of every batch from `state` on, made in this process, frames in these pages."""
         config = self._config
-        assert self._stretches is not None
+        if self._stretches is None:
+            drawn = (((number, draws), after) for number, (draws, after) in enumerate(self._plan(state)))
+            return _made_ahead(drawn, partial(self._batch, pages), config.workers, config.prefetch)
         deck = self._deck(self._stretches, state, pages)
         hands = ((deck.hand(number, draws), after) for number, (draws, after) in enumerate(self._plan(state)))
         return deck.closing(_made_ahead(hands, partial(self._dealt, deck), config.workers, config.prefetch))
@@ -237,14 +236,17 @@ class Loader:
                 yield Draw(int(order[position]), epoch, position)
             first = 0
 
-    def _batch(self, draws: tuple[Draw, ...]) -> Batch:
-        shown = []
+    def _batch(self, pages: PagesByBatch, numbered: tuple[int, tuple[Draw, ...]]) -> Batch:
+        number, draws = numbered
+        shown: list[Clip] = []
         clips = self._clips.take([draw.clip for draw in draws])
         require_equal_length(clips)
-        for draw, recorded in zip(draws, clips, strict=True):
+        frames = pages.get(number)
+        for draw, recorded, rows in zip(draws, clips, frames[:, :, :, self._views.rows], strict=True):
             clip, warp = self._displaced(draw, recorded)
-            shown.append(self._augmented(draw, clip, self._views.frames(clip, warp)))
-        return _batch_of(*_stacked(shown, self._views), self._views)
+            clip, rows[:] = self._augmented(draw, clip, self._views.frames(clip, warp))
+            shown.append(clip)
+        return _batch_of(shown, frames, self._views)
 
     def _dealt(self, deck: Deck, hand: Hand) -> Batch:
         clips, frames = deck.made(hand)
@@ -284,7 +286,7 @@ def _part(made_of: tuple[Any, ...], config: LoadConfig, state: LoaderState, page
     """What one of several processes makes of every batch."""
     clips, cameras, source, dataset_version, recorded, view, rows = made_of
     loader = Loader(clips, cameras, source, config, dataset_version, recorded, view, rows)
-    return (batch for batch, _ in loader._dealt_from(state, pages))
+    return (batch for batch, _ in loader._made_into(state, pages))
 
 
 def in_order(

@@ -52,6 +52,11 @@ Part = Callable[[PagesByBatch], Iterator[Batch]]
 """One process's rows of every batch; importable and picklable, as every argument of a spawned process."""
 
 
+def shareable() -> bool:
+    """Whether this system has nameless memory that processes can share: Linux."""
+    return hasattr(os, "memfd_create")
+
+
 def together(parts: list[Part], shape: tuple[int, ...], ahead: int) -> Generator[Batch]:
     """The batches of which each part makes every n-th row; closing the iterator ends the processes.
 
@@ -63,7 +68,7 @@ def together(parts: list[Part], shape: tuple[int, ...], ahead: int) -> Generator
         ConfigError: this system has no nameless memory that processes can share.
         DojoError: a process ended before its time. And whatever a part raises.
     """
-    if not hasattr(os, "memfd_create"):
+    if not shareable():
         raise ConfigError(
             f"load: expected Linux for load.processes {len(parts)}, got {sys.platform}, which has no memory without a "
             "name to share; use load.workers, which are threads"

@@ -26,6 +26,7 @@ from dojo.errors import CheckpointError, ConfigError
 from dojo.load.cache import FrameCache
 from dojo.load.listing import Listing, OnDemand, listed
 from dojo.load.loader import LoadConfig, Loader, LoaderState
+from dojo.load.processes import shareable
 from dojo.load.source import Cameras, FrameSource, Joined, cameras_of, recorded_cameras_of
 from dojo.machine.numbers.storage import Storage
 from dojo.model import config as sizes
@@ -87,13 +88,13 @@ class TrainRun:
 def tiny() -> TrainRun:
     """About 1 M parameters: minutes on two CPU cores; what the demo trains.
 
-    One core computes and one loads: at this size two threads wait for one another longer than they compute (a step took
-    138 ms with one, 170 ms with two).
+    One core computes and one loads, in a process of its own where there can be one: at this size two threads wait for
+    one another longer than they compute (a step took 138 ms with one, 170 ms with two).
     """
     return TrainRun(
         policy=sizes.tiny(),
         cache_gb=4.0,
-        load=LoadConfig(batch_size=16, workers=1),
+        load=LoadConfig(batch_size=16, workers=1, processes=1 if shareable() else 0),
         train=TrainConfig(
             steps=2300, checkpoint_every=500, threads=1, own_core=True, optimise=OptimiseConfig(3e-3, muon=True)
         ),
