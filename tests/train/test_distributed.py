@@ -114,6 +114,11 @@ def test_stopped_and_gone_on_with_as_many_ranks_the_weights_are_equal_bit_for_bi
     assert ledger_of(tmp_path) == ledger_of(runs["alone"])
 
 
+def last_step(folder: Path) -> int:
+    """Of its checkpoints."""
+    return max((step for step, _ in pieces.steps_in(folder / "checkpoints")), default=0)
+
+
 def test_killed_again_and_again_and_joined_by_other_ranks_every_sample_is_learned_from_once(
     runs: dict[str, Path],
     tmp_path: Path,
@@ -128,19 +133,20 @@ def test_killed_again_and_again_and_joined_by_other_ranks_every_sample_is_learne
         undisturbed = tmp_path / "undisturbed"
         finished(start(undisturbed, 1, "alone", steps), steps)
     killed_run, hit, ranks = tmp_path / "killed", 0, []
-    for _ in range(kills):
-        before = len(pieces.steps_in(killed_run / "checkpoints"))
+    for kill in range(kills):
+        begun_at = last_step(killed_run)
         ranks.append(chance.choice((1, 2, 3, 4)))
         processes = start(killed_run, ranks[-1], "ddp", steps, delay_s=0.05)
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and all(process.is_alive() for process in processes):
-            if before or pieces.steps_in(killed_run / "checkpoints"):
+        # Every second one dies wherever it is, mostly while it finds out where to go on; the others have gone further.
+        while kill % 2 == 0 and time.monotonic() < deadline and all(process.is_alive() for process in processes):
+            if last_step(killed_run) > begun_at:
                 break
             time.sleep(0.05)
-        time.sleep(chance.uniform(0.0, 1.0) if not before else chance.uniform(0.5, 3.0))
+        time.sleep(chance.uniform(0.0, 1.0))
         hit += processes[0].is_alive()
         killed(processes)
-    reached = max((step for step, _ in pieces.steps_in(killed_run / "checkpoints")), default=0)
+    reached = last_step(killed_run)
     finished(start(killed_run, chance.choice((1, 2, 3)), "ddp", steps), steps)
     record_property("kills", {"tried": kills, "hit": hit, "ranks": ranks, "reached": reached, "steps": steps})
     assert hit >= (kills + 1) // 2, "most kills must hit a run under way, or little was tested"
