@@ -21,10 +21,14 @@ CONFIG = ControllerConfig()
 def arc(curvature, speed, acceleration=0.0):
     """Positions along a circle at a constant acceleration."""
     t = TRAJECTORY_TIMES_S
-    along = speed * t + acceleration * t**2 / 2
-    turn = curvature * along
+    return arc_at(curvature, speed * t + acceleration * t**2 / 2)
+
+
+def arc_at(curvature, along):
+    """Positions on a circle after so many metres."""
+    turn = curvature * np.asarray(along)
     chord = along * np.sinc(turn / 2 / np.pi)
-    return np.stack([chord * np.cos(turn / 2), chord * np.sin(turn / 2), 0 * t], -1).astype(np.float32)
+    return np.stack([chord * np.cos(turn / 2), chord * np.sin(turn / 2), 0 * turn], -1).astype(np.float32)
 
 
 @FEW
@@ -66,15 +70,49 @@ def test_walking_pace_is_steered_by_metres_of_plan_and_not_by_its_first_centimet
 
 
 @FEW
-@given(st.floats(-0.1, 0.1), st.floats(1.5, 5.0), st.floats(-0.3, 0.3))
-def test_walking_pace_follows_a_bend(curvature, speed, acceleration):
-    asked = wanted(CONFIG, Plan.of(arc(curvature, speed, acceleration), NONE, 0.0), 0.1)
-    assert asked.curvature_per_m == pytest.approx(curvature, abs=2e-3 + 0.1 * abs(curvature))
+@given(st.floats(-0.1, 0.1), st.floats(0.5, 35.0), st.floats(-2.0, 2.0), st.floats(0.0, 0.6))
+def test_a_bend_that_is_driven_goes_on_at_any_speed_and_to_a_stop(curvature, speed, acceleration, age):
+    curvature *= min(1.0, (5.0 / speed) ** 2)
+    stops_s = speed / -acceleration if acceleration < 0 else np.inf
+    positions = arc(curvature, speed, acceleration)
+    positions[stops_s < TRAJECTORY_TIMES_S] = arc_at(curvature, speed * stops_s / 2) if stops_s < 10 else 0.0
+    asked = wanted(CONFIG, Plan.of(positions, NONE, 0.0), age, curvature)
+    assert asked.curvature_per_m == pytest.approx(curvature, abs=3e-4 + 0.03 * abs(curvature))
 
 
-def test_a_plan_that_never_moves_turns_nothing():
+@FEW
+@given(st.floats(-0.1, 0.1), st.floats(1.5, 5.0), st.floats(-0.1, 0.3))
+def test_walking_pace_turns_into_a_bend_within_a_second(curvature, speed, acceleration):
+    plan, steered = Plan.of(arc(curvature, speed, acceleration), NONE, 0.0), 0.0
+    for step in range(20):
+        steered = wanted(CONFIG, plan, 0.1 + 0.05 * (step % 4), steered).curvature_per_m
+    assert steered == pytest.approx(curvature, abs=5e-4 + 0.05 * abs(curvature))
+
+
+@pytest.mark.parametrize(
+    ("speed", "most_per_m"), [(0.5, 0.02), (1.0, 0.012), (2.0, 0.006), (8.0, 0.004), (25.0, 0.003)]
+)
+def test_centimetres_of_noise_are_no_bend(speed, most_per_m):
+    """1 cm at each point, and 3 cm to one side from 2 s on; two metres a second were 0.03 per metre once."""
+    rng, asked = np.random.default_rng(0), []
+    for _ in range(100):
+        positions = arc(0.0, speed)
+        aside = rng.normal(0, 0.03) * np.minimum(TRAJECTORY_TIMES_S[1:] / 2, 1) + rng.normal(0, 0.01, 32)
+        positions[1:, 1] += aside.astype(np.float32)
+        asked.append(wanted(CONFIG, Plan.of(positions, NONE, 0.0), 0.2).curvature_per_m)
+    assert np.std(asked) < most_per_m
+
+
+def test_the_last_metre_before_a_stop_leaves_the_wheel_where_it_is():
+    positions = arc(0.0, 0.0)
+    positions[1:, 0] = np.minimum(0.8 * TRAJECTORY_TIMES_S[1:], 0.6)
+    positions[10:, 1] = 0.1
+    assert wanted(CONFIG, Plan.of(positions, NONE, 0.0), 0.1, 0.05).curvature_per_m == pytest.approx(0.05, abs=0.004)
+
+
+def test_a_plan_that_never_moves_leaves_the_wheel_where_it_is():
     still = np.zeros((33, 3), np.float32)
-    assert wanted(CONFIG, Plan.of(still, NONE, 0.0), 0.3).curvature_per_m == 0.0
+    assert wanted(CONFIG, Plan.of(still, NONE, 0.0), 0.3, 0.04).curvature_per_m == 0.04
 
 
 def test_the_action_is_taken_as_stated_where_that_is_asked():

@@ -2,15 +2,17 @@
 
 In: the most probable hypothesis of a plan, and how old it is. Out: curvature and acceleration to ask for now.
 Idea: what is asked now takes effect one actuator delay later, so it is read off the plan there; a plan grows older
-until the next one comes, and is read further along by its age. Twice the mean rate until the delay, less the rate now,
-is the rate at the delay for a plan whose rate changes evenly, and averages the plan's noise where a derivative would
-show it. Slowly, the bend is read over some metres instead, however long they take. What is asked stays within what
-driver assistance may ask for. Whether the vehicle turns as it was asked its yaw rate tells; what it lacks is slowly
-added (`Trim`), since a plan that begins anew five times a second forgives, but does not learn, that the wheels are out
-of line.
+until the next one comes, and is read further along by its age. The mean rate over the second half of the delay is the
+rate at its end, nearly, and averages the plan's noise where a derivative would show it.
+Bends are read by way and not by time: they are where they are, however fast the plan goes through them. They are read
+around the middle of that half, over as much way as the delay takes, and some
+metres at least, or noise would steer. Where less of the plan is left, the wheel turns to its bend the more slowly the
+less there is, and stays where it is at the end. What is asked stays within what driver assistance may ask for. Whether
+the vehicle turns as it was asked its yaw rate tells; what it lacks is slowly added (`Trim`), since a plan that begins
+anew five times a second forgives, but does not learn, that the wheels are out of line.
 Source: openpilot selfdrive/controls/lib/drive_helpers.py: `kappa = 2 psi(t_a) / (v t_a) - psidot0 / v` and
-`a = 2 (v(t_a) - v0) / t_a - a0`. The rates now are means over half the delay: derivatives of the plan's first
-centimetres are noise.
+`a = 2 (v(t_a) - v0) / t_a - a0`. With means over half the delay for the rates now, since derivatives of the plan's
+first centimetres are noise, these are the means over the other half.
 Not here: what the vehicle makes of it (`plant.py`).
 """
 
@@ -35,7 +37,8 @@ MAX_CURVATURE_PER_M = 0.2
 _SHORT_M = 0.01  # Assumed: a piece of a plan shorter than a centimetre has no direction of its own
 _TRIM_PER_M = 0.005  # Assumed: more than that is not a trim but a fault
 _TRIM_FROM_MPS = 5.0  # Assumed: slower, a yaw rate's noise is a large curvature
-_READ_M = 3.0  # Assumed: a plan's decimetres of noise over less than that are bends that nobody means
+_READ_M = 6.0  # Assumed: a plan's centimetres of noise over less than that are bends that nobody means
+_READ_AT = np.linspace(0.0, 1.0, 25)  # Assumed: of that way, closer than the plan's own points
 _STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
 
 
@@ -110,15 +113,20 @@ class Trim:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan to follow: the way until each of `TRAJECTORY_TIMES_S` after its picture, heading and speed there.
+    """A plan to follow: way and speed at each of `TRAJECTORY_TIMES_S` after its picture, its heading along the way.
 
     With it comes the action stated by the policy.
+
+    Args:
+        bend_m: way until each heading, rising from 0; the last is where the plan ends. `heading_rad`: relative to that
+            at the picture.
     """
 
     taken_s: float
     along_m: Float64[np.ndarray, " 33"]
-    heading_rad: Float64[np.ndarray, " 33"]
     speed_mps: Float64[np.ndarray, " 33"]
+    bend_m: Float64[np.ndarray, " headings"]
+    heading_rad: Float64[np.ndarray, " headings"]
     action: Asked
 
     @staticmethod
@@ -126,21 +134,25 @@ class Plan:
         """The plan that a trajectory in the ego frame at `taken_s` stands for."""
         steps = np.diff(position_m[:, :2].astype(np.float64), axis=0)
         middle = (TRAJECTORY_TIMES_S[1:] + TRAJECTORY_TIMES_S[:-1]) / 2
-        length, times, headings = np.zeros(len(steps)), [0.0], [0.0]
+        lasts = np.diff(TRAJECTORY_TIMES_S)
+        length, ways, headings = np.zeros(len(steps)), [0.0], [0.0]
+        gone_m = 0.0
         # A vehicle whose rear axle does not slip begins along its own axis, and keeps a direction until it has moved.
         for number, (forward, left) in enumerate(steps.tolist()):
             turned = math.remainder(math.atan2(left, forward) - headings[-1], 2 * math.pi)
             if abs(turned) >= math.pi / 2:
                 continue  # a step back is the noise of a plan that stands: nothing here plans to reverse
             length[number] = math.hypot(forward, left)
-            if length[number] > _SHORT_M:
-                times.append(float(middle[number]))
+            if length[number] > max(_SHORT_M, _STANDING_MPS * lasts[number]):
+                ways.append(gone_m + length[number] / 2)
                 headings.append(headings[-1] + turned)
+            gone_m += length[number]
         return Plan(
             taken_s,
             np.concatenate([[0.0], np.cumsum(length)]),
-            np.interp(TRAJECTORY_TIMES_S, times, headings),
-            np.interp(TRAJECTORY_TIMES_S, middle, length / np.diff(TRAJECTORY_TIMES_S)),
+            np.interp(TRAJECTORY_TIMES_S, middle, length / lasts),
+            np.array(ways),
+            np.array(headings),
             action,
         )
 
@@ -148,36 +160,37 @@ class Plan:
         """Way since the picture."""
         return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.along_m))
 
-    def age_at(self, along_m: float) -> float:
-        """When it has gone so far, or its end if it never does."""
-        beyond = int(np.searchsorted(self.along_m, along_m))
-        if beyond == len(self.along_m):
-            return float(TRAJECTORY_TIMES_S[-1])
-        around = slice(max(beyond - 1, 0), beyond + 1)
-        return float(np.interp(along_m, self.along_m[around], TRAJECTORY_TIMES_S[around]))
-
-    def heading_at(self, age_s: float) -> float:
-        """Planned heading relative to that at the picture."""
-        return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.heading_rad))
-
     def speed_at(self, age_s: float) -> float:
         """Planned speed."""
         return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.speed_mps))
 
 
-def wanted(config: ControllerConfig, plan: Plan, now_s: float) -> Asked:
-    """What the plan wants at the actuator delay from now."""
+def wanted(config: ControllerConfig, plan: Plan, now_s: float, steered_per_m: float = 0.0) -> Asked:
+    """What the plan wants at the actuator delay from now, of a vehicle that is steered like this."""
     if config.reads == "action":
         return plan.action
     age, delay = now_s - plan.taken_s, config.actuator_delay_s + config.other_delays_s
-    speed_now, speed_half, speed_then = (plan.speed_at(age + share * delay) for share in (0.0, 0.5, 1.0))
-    reach = max(delay, plan.age_at(plan.along_at(age) + _READ_M) - age)
-    turn_now, turn_half, turn_then = (plan.heading_at(age + share * reach) for share in (0.0, 0.5, 1.0))
-    metres_per_s = max((plan.along_at(age + reach) - plan.along_at(age)) / reach, MIN_SPEED_MPS)
-    yaw_rate = (turn_half - turn_now) / (reach / 2)
-    curvature = (2 * (turn_then - turn_now) / reach - yaw_rate) / metres_per_s
-    acceleration = 2 * (speed_then - speed_now) / delay - (speed_half - speed_now) / (delay / 2)
-    return Asked(curvature, acceleration)
+    acceleration = (plan.speed_at(age + delay) - plan.speed_at(age + delay / 2)) / (delay / 2)
+    here_m = plan.along_at(age)
+    return Asked(_bend(plan, here_m, plan.along_at(age + delay) - here_m, steered_per_m), acceleration)
+
+
+def _bend(plan: Plan, here_m: float, ahead_m: float, steered_per_m: float) -> float:
+    """The plan's curvature at three quarters of this way ahead of here: its mean over a window as wide, or wider."""
+    width, end_m = max(ahead_m, _READ_M), float(plan.bend_m[-1])
+    first_m = here_m + max(0.0, min(0.75 * ahead_m - width / 2, end_m - width - here_m))
+    reach = min(width, end_m - first_m)
+    if reach <= _SHORT_M:
+        return steered_per_m
+    bend = _slope(np.interp(first_m + reach * _READ_AT, plan.bend_m, plan.heading_rad)) / reach
+    # Noise to the side is a bend over the square of the way that it is read over.
+    return steered_per_m + (bend - steered_per_m) * (reach / width) ** 2
+
+
+def _slope(values: Float64[np.ndarray, " n"]) -> float:
+    """By least squares, over the whole of them."""
+    place = np.linspace(-0.5, 0.5, len(values))
+    return float(place @ values / (place @ place))
 
 
 def within_limits(config: ControllerConfig, wish: Asked, last: Asked, speed_mps: float, dt_s: float) -> Asked:
@@ -194,11 +207,12 @@ def ask(
     config: ControllerConfig, plan: Plan, last: Asked, trim: Trim, ego: EgoState, dt_s: float
 ) -> tuple[Asked, Trim]:
     """What to ask of the vehicle for the next `dt_s`, and the trim after it."""
-    wish = wanted(config, plan, ego.time_s)
+    steered = last.curvature_per_m - trim.added_per_m
+    wish = wanted(config, plan, ego.time_s, steered)
     stays = plan.speed_at(ego.time_s - plan.taken_s + 1.0) < _STANDING_MPS and ego.speed_mps < _STANDING_MPS
     if stays and config.reads == "trajectory":
         # Standing, it is held: the noise of a plan that goes nowhere would creep on.
-        wish = Asked(last.curvature_per_m - trim.added_per_m, min(wish.acceleration_mps2, _HOLD_MPS2))
+        wish = Asked(steered, min(wish.acceleration_mps2, _HOLD_MPS2))
     trim = trim.after(config, wish, ego, dt_s)
     trimmed = Asked(wish.curvature_per_m + trim.added_per_m, wish.acceleration_mps2)
     return within_limits(config, trimmed, last, ego.speed_mps, dt_s), trim
