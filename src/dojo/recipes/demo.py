@@ -49,8 +49,8 @@ def driving() -> OnPolicyRun:
     """Everything that makes a policy drive: some of the logs seen from beside the line, then a round on policy."""
     tiny = train.tiny()
     load = replace(tiny.load, recover=RecoverConfig(share=0.4))
-    logs = replace(tiny, train=replace(tiny.train, steps=1000), load=load, rounds_share=0.4)
-    each = RoundConfig(suites=SUITES, scenarios=64, longest_s=30.0, steps=900, learning_rate=2e-3)
+    logs = replace(tiny, train=replace(tiny.train, steps=1900), load=load, rounds_share=0.4)
+    each = RoundConfig(suites=SUITES, scenarios=64, longest_s=30.0, steps=1300, learning_rate=2e-3)
     return OnPolicyRun(train=logs, rounds=1, round=each)
 
 

@@ -95,9 +95,7 @@ def tiny() -> TrainRun:
         policy=sizes.tiny(),
         cache_gb=4.0,
         load=LoadConfig(batch_size=16, workers=1, processes=1 if shareable() else 0),
-        train=TrainConfig(
-            steps=2300, checkpoint_every=500, threads=1, own_core=True, optimise=OptimiseConfig(3e-3, muon=True)
-        ),
+        train=TrainConfig(steps=2300, checkpoint_every=500, threads=1, own_core=True, optimise=OptimiseConfig(3e-3)),
     )
 
 

@@ -35,8 +35,9 @@ class OptimiseConfig:
         average_decay: of the running average of weights, at most; early on (1 + step) / (10 + step). Assumed: 0.99, a
             window of 100 steps, for runs of some hundred; longer runs take a longer one.
         muon: kernels of convolutions are moved by Muon, at the same rate, everything else by AdamW. Measured: the tiny
-            policy's lateral error at 3 s after 1,500 steps was 0.50 m with it, 0.58 m without; a step took 1.15 times
-            as long.
+            policy's lateral error at 3 s after 1,500 steps was 0.50 m with it, 0.58 m without, in steps 1.15 times as
+            long; but driving, with a round on policy, it changed lanes 3 to 9 times of 20 in seven runs with it, 11 to
+            16 times in seven without.
     """
 
     learning_rate: float = 1e-3
