@@ -65,7 +65,7 @@ def test_a_clothoid_is_read_where_the_delay_will_have_brought_the_vehicle():
 def test_walking_pace_is_steered_by_metres_of_plan_and_not_by_its_first_centimetres(speed, noise_m, age):
     positions = arc(0.0, speed)
     positions[1:8, 1] += np.float32(noise_m) * np.array([1, -1, 1, -1, 1, -1, 1], np.float32)
-    asked = wanted(CONFIG, Plan.of(positions, NONE, 0.0), age)
+    asked = wanted(CONFIG, Plan.of(positions, NONE, 0.0), age, driven_m=speed * 0.05)
     assert abs(asked.curvature_per_m) < 0.04
 
 
@@ -103,11 +103,60 @@ def test_centimetres_of_noise_are_no_bend(speed, most_per_m):
     assert np.std(asked) < most_per_m
 
 
+def creep(seed, speed, stops_m, cycle_s=0.05, lasts_s=6.0):
+    """Curvature asked in each cycle by plans straight on that are wrong by 5 cm at 2 s, another way every 0.2 s."""
+    rng = np.random.default_rng(seed)
+    asked, trim, all_asked = NONE, Trim(0.0), []
+    for number in range(round(lasts_s / cycle_s)):
+        if number % round(0.2 / cycle_s) == 0:
+            positions = arc(0.0, speed)
+            positions[:, 0] = np.minimum(positions[:, 0], stops_m)
+            aside = rng.normal(0, 0.05) * np.minimum(TRAJECTORY_TIMES_S / 2, 1) ** 2
+            positions[:, 1] = np.where(positions[:, 0] < stops_m, aside, 0.0)
+            plan = Plan.of(positions, NONE, number * cycle_s)
+        ego = EgoState(number * cycle_s, 0.0, 0.0, 0.0, speed)
+        asked, trim = ask(CONFIG, plan, asked, trim, ego, cycle_s)
+        all_asked.append(asked.curvature_per_m)
+    return np.array(all_asked)
+
+
+@pytest.mark.parametrize(("speed", "stops_m"), [(0.5, 99.0), (1.0, 99.0), (2.0, 99.0), (1.0, 2.0), (2.0, 4.0)])
+def test_who_creeps_is_hardly_moved_by_plans_that_are_wrong_by_centimetres(speed, stops_m):
+    asked = np.stack([creep(seed, speed, stops_m) for seed in range(8)])
+    assert asked.std() < 0.01
+    assert np.abs(asked).max() * speed**2 < 0.15  # m/s2, a twentieth of what it may ask for
+    assert np.abs(np.diff(asked)).max() <= 0.1 * 0.05 + 1e-12
+
+
+def test_the_wheel_turns_by_the_way_that_is_driven_and_not_by_the_number_of_cycles():
+    positions = arc(0.05, 1.0)
+    positions[TRAJECTORY_TIMES_S > 4] = positions[TRAJECTORY_TIMES_S <= 4][-1]
+    plan, turned = Plan.of(positions, NONE, 0.0), []
+    for cycles in (4, 20):
+        asked, trim = NONE, Trim(0.0)
+        for number in range(cycles):
+            ego = EgoState(number * 0.2 / cycles, 0.0, 0.0, 0.0, 1.0)
+            asked, trim = ask(CONFIG, plan, asked, trim, ego, 0.2 / cycles)
+        turned.append(asked.curvature_per_m)
+    assert 0.002 < turned[0] < 0.018
+    assert turned[0] == pytest.approx(turned[1], rel=0.1)
+
+
+def test_a_wheel_is_not_turned_at_a_standstill():
+    plan = Plan.of(arc(0.05, 0.0, 1.0), NONE, 0.0)
+    asked, _ = ask(CONFIG, plan, Asked(-0.01, 0.0), Trim(0.0), EgoState(0.0, 0.0, 0.0, 0.0, 0.0), 0.05)
+    assert asked.curvature_per_m == -0.01
+    assert asked.acceleration_mps2 > 0
+
+
 def test_the_last_metre_before_a_stop_leaves_the_wheel_where_it_is():
     positions = arc(0.0, 0.0)
     positions[1:, 0] = np.minimum(0.8 * TRAJECTORY_TIMES_S[1:], 0.6)
     positions[10:, 1] = 0.1
-    assert wanted(CONFIG, Plan.of(positions, NONE, 0.0), 0.1, 0.05).curvature_per_m == pytest.approx(0.05, abs=0.004)
+    asked, trim, plan = Asked(0.05, 0.0), Trim(0.0), Plan.of(positions, NONE, 0.0)
+    for number in range(20):
+        asked, trim = ask(CONFIG, plan, asked, trim, EgoState(0.05 * number, 0.0, 0.0, 0.0, 0.6), 0.05)
+    assert asked.curvature_per_m == pytest.approx(0.05, abs=0.004)
 
 
 def test_a_plan_that_never_moves_leaves_the_wheel_where_it_is():
@@ -145,6 +194,7 @@ def test_nothing_is_asked_beyond_the_limits(curvature, acceleration, last, speed
     asked = within_limits(CONFIG, Asked(curvature, acceleration), Asked(last, 0.0), speed, 0.05)
     assert abs(asked.curvature_per_m) * squared <= 3.0 + 1e-9
     assert abs(asked.curvature_per_m - last) * squared <= 5.0 * 0.05 + 1e-9
+    assert abs(asked.curvature_per_m - last) <= 0.1 * 0.05 + 1e-9
     assert -3.5 <= asked.acceleration_mps2 <= 2.0
 
 

@@ -5,21 +5,22 @@ Idea: what is asked now takes effect one actuator delay later, so it is read off
 until the next one comes, and is read further along by its age. The mean rate over the second half of the delay is the
 rate at its end, nearly, and averages the plan's noise where a derivative would show it.
 Bends are read by way and not by time: they are where they are, however fast the plan goes through them. They are read
-around the middle of that half, over as much way as the delay takes, and some
-metres at least, or noise would steer. Where less of the plan is left, the wheel turns to its bend the more slowly the
-less there is, and stays where it is at the end. What is asked stays within what driver assistance may ask for. Whether
-the vehicle turns as it was asked its yaw rate tells; what it lacks is slowly added (`Trim`), since a plan that begins
-anew five times a second forgives, but does not learn, that the wheels are out of line.
+around the middle of that half, over as much way as the delay takes, and some metres at least, or noise would steer.
+Where less of the plan is left, the wheel turns to its bend as the vehicle rolls, over the more way the less there is
+to read, and stays where it is at the end and at a standstill. What is asked stays within what driver assistance may ask
+for. Whether the vehicle turns as it was asked its yaw rate tells; what it lacks is slowly added (`Trim`), since a plan
+that begins anew five times a second forgives, but does not learn, that the wheels are out of line.
 Source: openpilot selfdrive/controls/lib/drive_helpers.py: `kappa = 2 psi(t_a) / (v t_a) - psidot0 / v` and
 `a = 2 (v(t_a) - v0) / t_a - a0`. With means over half the delay for the rates now, since derivatives of the plan's
-first centimetres are noise, these are the means over the other half.
+first centimetres are noise, these are the means over the other half. Why over way: Coulter, Implementation of the Pure
+Pursuit Path Tracking Algorithm, CMU-RI-TR-92-01: a point y to the side at a distance L asks for `2 y / L^2`.
 Not here: what the vehicle makes of it (`plant.py`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -38,7 +39,8 @@ _SHORT_M = 0.01  # Assumed: a piece of a plan shorter than a centimetre has no d
 _TRIM_PER_M = 0.005  # Assumed: more than that is not a trim but a fault
 _TRIM_FROM_MPS = 5.0  # Assumed: slower, a yaw rate's noise is a large curvature
 _READ_M = 6.0  # Assumed: a plan's centimetres of noise over less than that are bends that nobody means
-_READ_AT = np.linspace(0.0, 1.0, 25)  # Assumed: of that way, closer than the plan's own points
+_SETTLED_M = 0.5  # Assumed: driven until a reading over half as much weighs a quarter; two plans of walking pace
+_READ_AT = np.linspace(0.0, 1.0, 25)  # Assumed: shares of that way, closer than the plan's own points
 _STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
 
 
@@ -52,6 +54,7 @@ class ControllerConfig:
             picture and its effect. Source of both: openpilot adds 0.2 s to the delay of the actuators.
         trim_s: how fast the trim learns; infinite switches it off. Assumed: several times the delays it waits for.
         max_lateral_mps2, max_lateral_jerk_mps3: source: ISO 11270:2014, lane keeping, as in opendbc/car/lateral.py.
+        max_curvature_rate_per_m_s: as in `drive/limits.py`, which would cut it: 4 rad/s at the steering wheel.
         max_acceleration_mps2, max_braking_mps2: source: ISO 15622:2018, adaptive cruise control.
     """
 
@@ -61,6 +64,7 @@ class ControllerConfig:
     trim_s: float = 2.0
     max_lateral_mps2: float = 3.0
     max_lateral_jerk_mps3: float = 5.0
+    max_curvature_rate_per_m_s: float = 0.1
     max_acceleration_mps2: float = 2.0
     max_braking_mps2: float = 3.5
 
@@ -72,7 +76,7 @@ class ControllerConfig:
             )
         if not self.trim_s >= 0.5:
             raise ConfigError(f"controller: expected a trim_s of at least 0.5, got {self.trim_s}; use inf for none")
-        for name in ("max_lateral_mps2", "max_lateral_jerk_mps3", "max_acceleration_mps2", "max_braking_mps2"):
+        for name in (field.name for field in fields(self) if field.name.startswith("max_")):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"controller: {name} must be above zero, got {getattr(self, name)}")
 
@@ -165,26 +169,35 @@ class Plan:
         return float(np.interp(age_s, TRAJECTORY_TIMES_S, self.speed_mps))
 
 
-def wanted(config: ControllerConfig, plan: Plan, now_s: float, steered_per_m: float = 0.0) -> Asked:
-    """What the plan wants at the actuator delay from now, of a vehicle that is steered like this."""
+def wanted(
+    config: ControllerConfig, plan: Plan, now_s: float, steered_per_m: float = 0.0, driven_m: float = math.inf
+) -> Asked:
+    """What the plan wants at the actuator delay from now, of a vehicle that is steered like this.
+
+    Args:
+        driven_m: since it was asked to; however much it was, what cannot be read at all stays as it is steered.
+    """
     if config.reads == "action":
         return plan.action
     age, delay = now_s - plan.taken_s, config.actuator_delay_s + config.other_delays_s
     acceleration = (plan.speed_at(age + delay) - plan.speed_at(age + delay / 2)) / (delay / 2)
     here_m = plan.along_at(age)
-    return Asked(_bend(plan, here_m, plan.along_at(age + delay) - here_m, steered_per_m), acceleration)
+    bend, seen = _bend(plan, here_m, plan.along_at(age + delay) - here_m)
+    share = 1.0 - (1.0 - seen**2) ** (driven_m / _SETTLED_M)
+    return Asked(steered_per_m + share * (bend - steered_per_m), acceleration)
 
 
-def _bend(plan: Plan, here_m: float, ahead_m: float, steered_per_m: float) -> float:
-    """The plan's curvature at three quarters of this way ahead of here: its mean over a window as wide, or wider."""
+def _bend(plan: Plan, here_m: float, ahead_m: float) -> tuple[float, float]:
+    """The plan's curvature at three quarters of this way ahead of here, and what share of its window the plan fills.
+
+    It is the mean over that window, as wide as the way or wider. Noise to the side is a bend over the width's square.
+    """
     width, end_m = max(ahead_m, _READ_M), float(plan.bend_m[-1])
     first_m = here_m + max(0.0, min(0.75 * ahead_m - width / 2, end_m - width - here_m))
     reach = min(width, end_m - first_m)
     if reach <= _SHORT_M:
-        return steered_per_m
-    bend = _slope(np.interp(first_m + reach * _READ_AT, plan.bend_m, plan.heading_rad)) / reach
-    # Noise to the side is a bend over the square of the way that it is read over.
-    return steered_per_m + (bend - steered_per_m) * (reach / width) ** 2
+        return 0.0, 0.0
+    return _slope(np.interp(first_m + reach * _READ_AT, plan.bend_m, plan.heading_rad)) / reach, reach / width
 
 
 def _slope(values: Float64[np.ndarray, " n"]) -> float:
@@ -197,7 +210,7 @@ def within_limits(config: ControllerConfig, wish: Asked, last: Asked, speed_mps:
     """The wish, or as near to it as the limits allow after what was asked `dt_s` ago."""
     squared = max(speed_mps, MIN_SPEED_MPS) ** 2
     most = min(config.max_lateral_mps2 / squared, MAX_CURVATURE_PER_M)
-    step = config.max_lateral_jerk_mps3 / squared * dt_s
+    step = min(config.max_lateral_jerk_mps3 / squared, config.max_curvature_rate_per_m_s) * dt_s
     curvature = max(last.curvature_per_m - step, min(last.curvature_per_m + step, wish.curvature_per_m))
     acceleration = max(-config.max_braking_mps2, min(config.max_acceleration_mps2, wish.acceleration_mps2))
     return Asked(max(-most, min(most, curvature)), acceleration)
@@ -208,7 +221,7 @@ def ask(
 ) -> tuple[Asked, Trim]:
     """What to ask of the vehicle for the next `dt_s`, and the trim after it."""
     steered = last.curvature_per_m - trim.added_per_m
-    wish = wanted(config, plan, ego.time_s, steered)
+    wish = wanted(config, plan, ego.time_s, steered, ego.speed_mps * dt_s)
     stays = plan.speed_at(ego.time_s - plan.taken_s + 1.0) < _STANDING_MPS and ego.speed_mps < _STANDING_MPS
     if stays and config.reads == "trajectory":
         # Standing, it is held: the noise of a plan that goes nowhere would creep on.
