@@ -239,7 +239,7 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
         try:
             python = installed(name, PEERS[name][1], config.work)
         except (RuntimeError, subprocess.SubprocessError, OSError) as error:
-            figures.missing[name] = str(error)
+            figures.missing[name] = str(error).replace(f"{config.work}{os.sep}", "")
             continue
         turns[name] = lambda name=name, python=python: peer_samples_per_s(name, python, place, config.work, cores[0])  # type: ignore[misc]
     found: dict[str, list[float]] = {}
@@ -252,7 +252,7 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
                 found.setdefault(name, []).append(rate)
                 console.print(f"  {name:<12} {rate:8.1f} samples/s")
             except (RuntimeError, subprocess.SubprocessError) as error:
-                figures.missing[name] = str(error)
+                figures.missing[name] = str(error).replace(f"{config.work}{os.sep}", "")
     middle = {name: statistics.median(values) for name, values in found.items()}
     figures.limit_samples_per_s, figures.dojo_samples_per_s = middle["limit"], middle["dojo"]
     figures.dojo_two_threads_samples_per_s = middle["dojo_threads"]
