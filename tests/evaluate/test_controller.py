@@ -180,10 +180,11 @@ def test_a_plan_that_stands_has_no_direction_whatever_its_noise():
     assert asked.curvature_per_m == 0.0
 
 
-def test_moving_off_is_asked_for():
-    plan = Plan.of(arc(0.0, 0.0, 1.0), NONE, 0.0)
+@pytest.mark.parametrize("acceleration", [0.15, 1.0])
+def test_moving_off_is_asked_for_however_gently(acceleration):
+    plan = Plan.of(arc(0.0, 0.0, acceleration), NONE, 0.0)
     asked, _ = ask(CONFIG, plan, NONE, Trim(0.0), EgoState(0.0, 0.0, 0.0, 0.0, 0.0), 0.05)
-    assert asked.acceleration_mps2 == pytest.approx(1.0, abs=0.1)
+    assert asked.acceleration_mps2 == pytest.approx(acceleration, abs=0.1)
 
 
 @FEW

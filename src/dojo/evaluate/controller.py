@@ -42,6 +42,7 @@ _READ_M = 6.0  # Assumed: a plan's centimetres of noise over less than that are 
 _SETTLED_M = 0.5  # Assumed: driven until a reading over half as much weighs a quarter; two plans of walking pace
 _READ_AT = np.linspace(0.0, 1.0, 25)  # Assumed: shares of that way, closer than the plan's own points
 _STANDING_MPS, _HOLD_MPS2 = 0.3, -0.5  # Assumed: slower is standing, which the brakes hold
+_STAYS_MPS = 0.1  # Assumed: a plan that is no faster a second ahead is one that stays
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def ask(
     """What to ask of the vehicle for the next `dt_s`, and the trim after it."""
     steered = last.curvature_per_m - trim.added_per_m
     wish = wanted(config, plan, ego.time_s, steered, ego.speed_mps * dt_s)
-    stays = plan.speed_at(ego.time_s - plan.taken_s + 1.0) < _STANDING_MPS and ego.speed_mps < _STANDING_MPS
+    stays = plan.speed_at(ego.time_s - plan.taken_s + 1.0) < _STAYS_MPS and ego.speed_mps < _STANDING_MPS
     if stays and config.reads == "trajectory":
         # Standing, it is held: the noise of a plan that goes nowhere would creep on.
         wish = Asked(steered, min(wish.acceleration_mps2, _HOLD_MPS2))
