@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,14 @@ class StepRun:
     Args:
         model: a name, see `MODELS`; `resnet50`; a policy: `tiny`, `small`, `medium`, `large`; or a training step of
             your own as `package.module:function` or `file.py:function`, see docs/extend/machine.md. All but the first
-            are captured and divided by their samples alone.
+            are captured, and divided by their samples and into the stages of a pipeline.
         on: a machine by name, or the path of its file.
         count: accelerators.
         batch: samples of a step; 0 takes 1.5 for each accelerator, or 32 of a captured model.
         software: plain, bf16 or fp8. A captured step has formats of its own; with plain it is launched kernel by
             kernel.
         tensor, pipeline, micro_batch, interleave, sequence_parallel, zero, recompute: the split; with tensor 0 the best
-            is searched.
+            is searched, of a captured model unless a pipeline is given.
         years: over which accelerators are paid off.
         trace: where to write the step as a timeline for Chrome or Perfetto.
     """
@@ -211,29 +211,30 @@ def _own_step(config: StepRun) -> Outcome:
     """The same of a captured model.
 
     Raises:
-        ConfigError: it is asked to be divided otherwise than by its samples.
+        ConfigError: it is asked to be divided otherwise than by its samples and into stages.
     """
     _known(config.model)
-    plain = replace(config, model="", on="", count=0, batch=0, software="", years=0.0, micro_batch=1, zero=0)
-    if config.tensor > 1 or replace(plain, tensor=0) != StepRun("", "", 0, 0, "", years=0.0):
+    if config.tensor > 1 or config.sequence_parallel or config.recompute:
         raise ConfigError(
-            f"{config.model}: expected no more than micro-batch and zero, with tensor 1, since a captured step is "
-            "divided by its samples alone; capture recomputation with the model, and leave out trace"
+            f"{config.model}: expected no tensor groups, sequence parallelism or recomputation, since nobody says what "
+            "the parts of a captured step are; divide it with pipeline, interleave, micro-batch and zero, and capture "
+            "recomputation with the model"
         )
     question = question_of(Asked(config.model, config.on, config.count, config.batch, config.software))
-    facts = step_facts(question, (config.micro_batch, config.zero) if config.tensor else None)
+    given = _split(config) if config.tensor or config.pipeline > 1 or config.interleave > 1 else None
+    facts = step_facts(question, given, config.trace)
     facts |= _energy_and_cost(question.machine, config.count, facts["step_s"], config.years)
     return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
 
 
 def _split(config: StepRun) -> Split:
-    shared = config.tensor * config.pipeline
-    if config.count % shared:
+    shared = max(1, config.tensor) * config.pipeline
+    if shared < 1 or config.count % shared:
         raise ConfigError(
             f"count: expected a multiple of tensor x pipeline = {shared}, got {config.count}; change one of them"
         )
     return Split(
-        tensor=config.tensor,
+        tensor=max(1, config.tensor),
         pipeline=config.pipeline,
         data=config.count // shared,
         micro_batch=config.micro_batch,

@@ -4,27 +4,31 @@ In: a model's name, a machine, accelerators, a batch. Out: the same answers as f
 memory, energy, cost, and how to divide it.
 Idea: a capture knows shapes and nothing else, so the questions are put to a graph and the answers say what could not be
 known: which operators are counted by their bytes alone, and how far such predictions were off where somebody measured.
-Not here: finding the model (`captured.py`), dividing it (`machine/plan/replicas.py`), GPTs (`machine.py`).
+Not here: finding the model (`captured.py`), dividing it (`machine/plan/divide.py`), GPTs (`machine.py`).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from dojo.errors import ConfigError
 from dojo.machine.compile.models import IMAGE_BYTES
-from dojo.machine.plan.replicas import Division, Question, checked, divisions, is_mesh
+from dojo.machine.compile.partition import Split
+from dojo.machine.plan.divide import checked, divisions, played
+from dojo.machine.plan.replicas import Division, Question, is_mesh
 from dojo.machine.simulate.constants import load_constants
 from dojo.machine.simulate.operators import ARITHMETIC, peak_flop_per_s
 from dojo.machine.simulate.own_training import HOST_S
+from dojo.machine.simulate.trace import chrome_trace
 from dojo.machine.simulate.vision import Feed, Library
 from dojo.machine.specs import load_machine
 from dojo.recipes.captured import ANCHORS, CAPTURED, FRAME_BYTES, captured_batches
-from dojo.recipes.run import Outcome
+from dojo.recipes.run import Outcome, write_whole
 
 SAMPLES_EACH = 32
 """Of an accelerator where no batch is asked for."""
@@ -73,13 +77,23 @@ def _feed(model: str) -> Feed:
     return Feed((ANCHORS + 1.0) * FRAME_BYTES) if model in CAPTURED else Feed()
 
 
-def step_facts(question: Question, given: tuple[int, int] | None) -> dict[str, Any]:
+def step_facts(question: Question, given: Split | None, trace: Path | None = None) -> dict[str, Any]:
     """What is told of a step.
 
     Args:
-        given: samples at once and what is sharded; None takes the fastest.
+        given: how it is divided; None takes the fastest.
+        trace: where to write it as a timeline.
     """
-    chosen = divisions(question)[0] if given is None else checked(question, *given)
+    chosen = divisions(question)[0] if given is None else checked(question, given)
+    facts = _facts(question, chosen)
+    if trace is not None:
+        one = played(question, chosen)
+        write_whole(trace, chrome_trace(one))
+        facts |= {"trace": str(trace), "played_s": one.seconds}
+    return facts
+
+
+def _facts(question: Question, chosen: Division) -> dict[str, Any]:
     graph, step = question.step.at(question.batch), chosen.step
     flop_per_s = sum(one.flops for one in graph.operators if one.kind in ARITHMETIC) / step.total_s / question.count
     dtype = max((one for one in graph.operators if one.kind in ARITHMETIC), key=lambda one: one.flops).dtype

@@ -21,11 +21,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._autograd import _get_sequence_nr
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dojo.machine.compile.graph import WEIGHT_GRADIENT, Graph, Kind, Operator, Phase
+from dojo.machine.compile.graph import WEIGHT_GRADIENT, Graph, Kind, Operator, Phase, Weight
 from dojo.machine.compile.products import KINDS, Product, kind_of, products_of
 
 Loss = Callable[[Any], Tensor]
@@ -58,8 +59,9 @@ def capture(
     recorder = _Recorder()
     with FakeTensorMode(allow_non_fake_inputs=True), recorder:
         twin = _twin(model)
-        parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
-        recorder.begin(twin.parameters())
+        named = {name: parameter for name, parameter in twin.named_parameters() if parameter.requires_grad}
+        parameters = list(named.values())
+        recorder.begin(twin.parameters(), parameters)
         with _precision(autocast):
             value = loss(twin)
         recorder.phase = Phase.BACKWARD
@@ -70,8 +72,8 @@ def capture(
         stepper.step()
         recorder.phase = Phase.OPTIMISER
         stepper.step()
-    numbers = sum(parameter.numel() for parameter in parameters)
-    return Graph(name, samples, numbers, tuple(recorder.operators))
+    weights = tuple(Weight(called, parameter.numel()) for called, parameter in named.items())
+    return Graph(name, samples, sum(one.numbers for one in weights), tuple(recorder.operators), weights)
 
 
 def _twin(model: nn.Module) -> nn.Module:
@@ -106,13 +108,18 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.phase: Phase | None = None
         self.operators: list[Operator] = []
         self._writers: dict[int, int] = {}
-        self._weights: set[int] = set()
+        self._weights: dict[int, frozenset[int]] = {}  # Storages, and which of what is learned they hold.
+        self._made_by: dict[int, int] = {}  # Autograd's numbers of what it will go back through, and their operators.
+        self._current: int | None = None
         self._alive: list[Any] = []  # Storages, so that none gets the name of another.
 
-    def begin(self, parameters: Iterable[nn.Parameter]) -> None:
-        """From here on; what these hold are weights."""
+    def begin(self, parameters: Iterable[nn.Parameter], learned: Sequence[nn.Parameter]) -> None:
+        """From here on; what these hold are weights, and the latter are numbered."""
         self.phase = Phase.FORWARD
-        self._weights = {self._storage(parameter) for parameter in parameters}
+        self._weights = dict.fromkeys(map(self._storage, parameters), frozenset())
+        for place, parameter in enumerate(learned):
+            storage = self._storage(parameter)
+            self._weights[storage] |= {place}
 
     def name_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Say of the products whose results end as gradients of weights that they are such."""
@@ -149,8 +156,22 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if self.phase is not None:
+            self._go_to(self.phase)
             self._write_down(_call(func, args, kwargs, result, self._storage))
         return result
+
+    def _go_to(self, phase: Phase) -> None:
+        """Note which forward operator is being computed, or gone back through.
+
+        Autograd numbers what it will go back through as it is made, so the last number is the running operator's.
+        """
+        node = torch._C._current_autograd_node() if phase is Phase.BACKWARD else None
+        if node is not None:
+            self._current = self._made_by.get(node._sequence_nr(), self._current)
+        if phase is Phase.FORWARD:
+            self._made_by.setdefault(_get_sequence_nr() - 1, len(self.operators))
+        elif node is not None and torch.is_grad_enabled() and self._current is not None:  # It is computed again.
+            self._made_by.setdefault(_get_sequence_nr() - 1, self._current)
 
     def _storage(self, tensor: Tensor) -> int:
         storage = tensor.untyped_storage()
@@ -161,8 +182,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call is None:
             return
         read = {self._storage(tensor): tensor for tensor in call.read}
-        if KINDS.get(call.function.overloadpacket) is Kind.COPY and read and set(read) <= self._weights:
-            self._weights |= {self._storage(tensor) for tensor in call.written}
+        if KINDS.get(call.function.overloadpacket) is Kind.COPY and read and read.keys() <= self._weights.keys():
+            copied = frozenset[int]().union(*(self._weights[storage] for storage in read))
+            self._weights |= dict.fromkeys(map(self._storage, call.written), copied)
         after = tuple(sorted({self._writers[storage] for storage in read if storage in self._writers}))
         products = products_of(call.function.overloadpacket, call.arguments, call.written)
         for operator, results in self._operators(call, products, read, after):
@@ -211,6 +233,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             matrix=matrix,
             weight_bytes=sum((size for storage, size in by_storage.items() if storage in self._weights), 0.0),
             after=after,
+            weights=tuple(sorted({at for storage in by_storage for at in self._weights.get(storage, ())})),
+            belongs_to=self._current if self.phase is Phase.BACKWARD else None,
         )
 
     def _by_storage(self, tensors: Sequence[Tensor]) -> dict[int, float]:

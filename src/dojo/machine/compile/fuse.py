@@ -1,6 +1,6 @@
 """Operators that run as one kernel: what lies between them is never written.
 
-In: a graph as it was captured. Out: a graph of fewer operators that move fewer bytes.
+In: a graph as it was captured, maybe divided. Out: a graph of fewer operators that move fewer bytes.
 Idea: an operator on single numbers is done where its operand was just made, or where its result is read next. Products
 stay by themselves: a library computes them. What a group's members hand to each other is not read again, and not
 written either where nobody else wants it. A group runs where its last member stood; one is not made where somebody in
@@ -24,16 +24,25 @@ _JOINS = (*_SINGLE, Kind.NORMALISATION, Kind.REDUCTION)
 
 def fuse(graph: Graph) -> Graph:
     """The graph after fusion."""
+    return merged(graph, groups(graph, [0] * len(graph.operators)))
+
+
+def groups(graph: Graph, where: Sequence[int]) -> list[list[int]]:
+    """Which operators become one kernel each, in the order in which those run.
+
+    Args:
+        where: each operator is computed; none joins another elsewhere.
+    """
     readers = _readers(graph)
     group_of = list(range(len(graph.operators)))
     members = {place: [place] for place in group_of}
     for place, operator in enumerate(graph.operators):
         host = _host(graph, group_of, readers, members, place, operator)
-        if host is not None:
+        if host is not None and where[host] == where[place]:
             members[host].append(place)
             del members[place]
             group_of[place] = host
-    return replace(graph, operators=_merged(graph, list(members.values()), readers))
+    return sorted(members.values(), key=lambda group: group[-1])
 
 
 def _readers(graph: Graph) -> list[list[int]]:
@@ -66,11 +75,11 @@ def _host(
     return host if all(at > place for at in outside) else None
 
 
-def _merged(graph: Graph, groups: Sequence[list[int]], readers: Sequence[Sequence[int]]) -> tuple[Operator, ...]:
-    """One operator for each group, in the order of their last members."""
-    ordered = sorted(groups, key=lambda group: group[-1])
+def merged(graph: Graph, ordered: Sequence[Sequence[int]]) -> Graph:
+    """The graph with one operator for each of its groups."""
+    readers = _readers(graph)
     new_place = {member: place for place, group in enumerate(ordered) for member in group}
-    merged = []
+    kernels = []
     for place, group in enumerate(ordered):
         operators = [graph.operators[member] for member in group]
         inside = set(group)
@@ -81,7 +90,7 @@ def _merged(graph: Graph, groups: Sequence[list[int]], readers: Sequence[Sequenc
             if readers[member] and inside.issuperset(readers[member])
         )
         read = sum(one.read_bytes for one in operators) - handed
-        merged.append(
+        kernels.append(
             replace(
                 _leader(operators),
                 flops=sum(one.flops for one in operators),
@@ -89,9 +98,11 @@ def _merged(graph: Graph, groups: Sequence[list[int]], readers: Sequence[Sequenc
                 written_bytes=sum(one.written_bytes for one in operators) - hidden,
                 weight_bytes=sum(one.weight_bytes for one in operators),
                 after=tuple(sorted({new_place[at] for one in operators for at in one.after} - {place})),
+                weights=tuple(sorted({at for one in operators for at in one.weights})),
+                belongs_to=None,  # Several members may belong to several kernels.
             )
         )
-    return tuple(merged)
+    return replace(graph, operators=tuple(kernels))
 
 
 def _leader(operators: Sequence[Operator]) -> Operator:

@@ -55,6 +55,9 @@ class Operator:
             that move bytes.
         weight_bytes: how many of `read_bytes` are parameters: the same for every sample of the batch.
         after: places in `Graph.operators` of those whose results it reads.
+        weights: places in `Graph.weights` of those that it reads, or copies of them.
+        belongs_to: place of the forward operator whose gradient it computes, or which it computes again; known of the
+            backward pass as it was captured.
     """
 
     name: str
@@ -67,6 +70,16 @@ class Operator:
     matrix: tuple[int, ...] = ()
     weight_bytes: float = 0.0
     after: tuple[int, ...] = ()
+    weights: tuple[int, ...] = ()
+    belongs_to: int | None = None
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A tensor that is learned: its name in the model, and how many numbers it has."""
+
+    name: str
+    numbers: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ class Graph:
         samples: how many one step takes.
         parameters: how many numbers it learns.
         operators: each after those that it waits for.
+        weights: what it learns, one by one, where that is known.
 
     Raises:
         ConfigError: an operator waits for one that comes later.
@@ -87,6 +101,7 @@ class Graph:
     samples: int
     parameters: int
     operators: tuple[Operator, ...]
+    weights: tuple[Weight, ...] = ()
 
     def __post_init__(self) -> None:
         late = [place for place, operator in enumerate(self.operators) if any(at >= place for at in operator.after)]

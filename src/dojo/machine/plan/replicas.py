@@ -1,12 +1,11 @@
-"""How to divide a captured step: how many samples at once, what is sharded, and whether it fits.
+"""How to divide the samples of a captured step: how many at once, what is sharded, and whether it fits.
 
-In: a captured step at any batch size, a machine, how many accelerators, a batch. Out: `Division`s from the fastest on,
-or the reason why none fits and what would.
-Idea: of a step that was captured nobody knows which layers are alike, so it is divided by its samples: over
-accelerators, and on each of them over pieces that are computed one after the other. What does not grow with the samples
-may be sharded. On a mesh a replica is a rectangle of dies, and the placement says what fits. Recomputation is in the
-capture, where the model does it.
-Not here: tensor groups and pipelines, which need a model that says what its parts are (`search.py`).
+In: a captured step at any batch size, a machine, how many accelerators, a batch. Out: `Division`s.
+Idea: samples are divided over accelerators, and on each of them over pieces that are computed one after the other. What
+does not grow with the samples may be sharded. On a mesh a replica is a rectangle of dies, and the placement says what
+fits. Recomputation is in the capture, where the model does it.
+Not here: dividing the operators, too (`pipelines.py`), the choice (`divide.py`), models whose parts are known
+(`search.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from dojo.machine.chip.spec import Machine
 from dojo.machine.compile.batches import Batches
 from dojo.machine.compile.graph import Graph
 from dojo.machine.compile.memory import FRAMEWORK_BYTES, capacity_bytes
+from dojo.machine.compile.partition import Split
 from dojo.machine.compile.place import (
     GRADIENT_BYTES,
     STATE_BYTES,
@@ -27,6 +27,7 @@ from dojo.machine.compile.place import (
     working_bytes,
 )
 from dojo.machine.simulate.constants import Constants
+from dojo.machine.simulate.pipeline import Pipeline
 from dojo.machine.simulate.vision import Feed, Kernels, Library, VisionStep, in_rounds, kernels
 from dojo.machine.simulate.vision_mesh import best_on_mesh
 
@@ -40,19 +41,28 @@ class Division:
 
     Args:
         says: the way, in words.
-        memory: bytes of each accelerator, by what they are; on a mesh, of each replica.
+        memory: bytes of each accelerator, of the fullest stage, by what they are; on a mesh, of each replica.
         limit_bytes: what there is room for.
+        split: the way; None on a mesh.
+        pipeline: its stages, where it has some.
     """
 
     says: str
     step: VisionStep
     memory: Mapping[str, float]
     limit_bytes: float
+    split: Split | None = None
+    pipeline: Pipeline | None = None
 
     @property
     def memory_bytes(self) -> float:
         """All of it."""
         return sum(self.memory.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.memory_bytes <= self.limit_bytes
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Question:
     """A step to be divided over accelerators.
 
     Raises:
-        ConfigError: there are no accelerators, or they cannot share the batch.
+        ConfigError: there are none, or no samples.
     """
 
     step: Batches
@@ -72,12 +82,24 @@ class Question:
     feed: Feed = field(default_factory=Feed)
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.batch < 1 or self.batch % self.count:
-            below = self.batch // max(self.count, 1) * max(self.count, 1)
+        if self.count < 1 or self.batch < 1:
+            raise ConfigError(
+                f"count and batch: expected one accelerator and one sample or more, got {self.count} and {self.batch}"
+            )
+
+    def each(self) -> int:
+        """Samples of an accelerator, where they are all that is divided.
+
+        Raises:
+            ConfigError: accelerators cannot share the batch.
+        """
+        if self.batch % self.count:
+            below = self.batch // self.count * self.count
             raise ConfigError(
                 f"batch: expected a multiple of {self.count} accelerators, one sample or more for each, got "
                 f"{self.batch}; the nearest are {below or self.count} and {below + self.count}"
             )
+        return self.batch // self.count
 
 
 def is_mesh(machine: Machine) -> bool:
@@ -85,24 +107,18 @@ def is_mesh(machine: Machine) -> bool:
     return any(level.grid is not None for level in machine.levels.values())
 
 
-def divisions(asked: Question) -> list[Division]:
-    """All that fit, the fastest first.
+def by_samples(asked: Question) -> list[Division]:
+    """Every way, whether it fits or not.
 
     Raises:
-        ConfigError: none fits; with the smallest, and what to change.
+        ConfigError: accelerators cannot share the batch.
     """
-    if is_mesh(asked.machine):
-        return [_on_mesh(asked)]
-    each = asked.batch // asked.count
+    each = asked.each()
     every = []
     for samples in (one for one in range(1, each + 1) if each % one == 0):
         piece = _kernels(asked, samples)
         every += [_division(asked, piece, zero) for zero in (SHARDINGS if asked.count > 1 else (0,))]
-    fitting = [one for one in every if one.memory_bytes <= one.limit_bytes]
-    if not fitting:
-        least = min(every, key=lambda one: one.memory_bytes)
-        raise _too_large(asked, least)
-    return sorted(fitting, key=lambda one: one.step.total_s)
+    return every
 
 
 def division(asked: Question, samples: int, zero: int) -> Division:
@@ -111,7 +127,7 @@ def division(asked: Question, samples: int, zero: int) -> Division:
     Raises:
         ConfigError: the samples do not divide an accelerator's share, or there is no such sharding.
     """
-    each = asked.batch // asked.count
+    each = asked.each()
     if samples < 1 or each % samples or zero not in SHARDINGS or (zero and asked.count == 1):
         raise ConfigError(
             f"split: expected a micro-batch that divides {each} samples and zero 0 to 3, 0 on one accelerator; got "
@@ -132,19 +148,8 @@ def _division(asked: Question, piece: Kernels, zero: int) -> Division:
     said += f" x {rounds}" if rounds > 1 else ""
     said += f", ZeRO-{zero}" if zero else ""
     timed = in_rounds(piece, *given, rounds=rounds, zero=zero)
-    return Division(said, timed, _memory(asked, piece.graph, zero), capacity_bytes(asked.machine))
-
-
-def checked(asked: Question, samples: int, zero: int) -> Division:
-    """One way that was asked for.
-
-    Raises:
-        ConfigError: it does not fit; with the nearest that does.
-    """
-    one = division(asked, samples, zero)
-    if one.memory_bytes <= one.limit_bytes:
-        return one
-    raise _too_large(asked, one, f"; the fastest that fits: {divisions(asked)[0].says}")
+    split = Split(data=asked.count, micro_batch=samples, zero=zero)
+    return Division(said, timed, _memory(asked, piece.graph, zero), capacity_bytes(asked.machine), split)
 
 
 def _memory(asked: Question, fused: Graph, zero: int) -> dict[str, float]:
@@ -158,17 +163,13 @@ def _memory(asked: Question, fused: Graph, zero: int) -> dict[str, float]:
     }
 
 
-def _too_large(asked: Question, one: Division, hint: str = "") -> ConfigError:
-    largest = max(one.memory, key=lambda name: one.memory[name])
-    advice = "have the model recompute" if largest in ("activations", "working") else "take more accelerators"
-    return ConfigError(
-        f"{asked.step.few.model}, {one.says}: expected at most {one.limit_bytes / 1e9:.1f} GB on each "
-        f"{asked.machine.accelerator}, got {one.memory_bytes / 1e9:.1f} GB, of which {largest} "
-        f"{one.memory[largest] / 1e9:.1f} GB{hint or f'; {advice}'}"
-    )
+def on_dies(asked: Question) -> Division:
+    """The fastest placement on a mesh.
 
-
-def _on_mesh(asked: Question) -> Division:
+    Raises:
+        ConfigError: none fits, or dies cannot share the batch.
+    """
+    asked.each()
     placed, timed = best_on_mesh(asked.step, asked.machine, asked.batch, asked.count, asked.feed)
     said = (
         f"{placed.replicas} replica{'s' * (placed.replicas > 1)} of {placed.mesh.dies} dies, all nodes on one operator"

@@ -132,9 +132,10 @@ def nearest_that_fits(simulator: Simulator, split: Split, batch: int) -> Choice 
     fitting = np.flatnonzero(needed.total <= capacity_bytes(simulator.machine))
     if not len(fitting):
         return None
-    place = min(fitting, key=lambda at: (_differences(splits[at], split), step.total[at]))
+    place = min(fitting, key=lambda at: (differences(splits[at], split), step.total[at]))
     return _choice(splits[place], step, needed, int(place))
 
 
-def _differences(one: Split, other: Split) -> int:
+def differences(one: Split, other: Split) -> int:
+    """In how many choices they differ."""
     return sum(getattr(one, field.name) != getattr(other, field.name) for field in fields(Split))

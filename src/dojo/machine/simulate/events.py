@@ -1,6 +1,7 @@
 """A training step played message by message: pipeline stages that compute, send and wait.
 
-In: the pieces of a step (`Stage`), one split. Out: when every task and message began and ended.
+In: the pieces of a step (`Stage`) and one split, or what each task takes. Out: when every task and message began and
+ended.
 Idea: tensor groups and replicas do the same at the same time, so one accelerator of each stage stands for all of them
 and the cost does not grow with the machine. Stages run their tasks in the order that the schedule gives, each when its
 input has arrived; a stage's messages follow each other on its link. The exchange of gradients starts with the last
@@ -12,7 +13,7 @@ Source: Narayanan et al. 2021, figures 3 and 4 (one forward, one backward; inter
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,14 +86,13 @@ class _Play:
     stages: int
     pieces: int
     rounds: int
-    seconds: Mapping[tuple[bool, bool], float]
-    send_s: float
+    seconds: Callable[[Task], float]
+    send_s: Callable[[Task], float]
     blocking: bool
-    slow: Mapping[int, float]
     spans: list[Span] = field(default_factory=list)
 
-    def run(self) -> float:
-        """Play all tasks; when the last backward pass of the slowest stage ends."""
+    def run(self) -> list[float]:
+        """Play all tasks; when the last backward pass of each stage ends."""
         programs = [program(stage, self.stages, self.pieces, self.rounds) for stage in range(self.stages)]
         position = [0] * self.stages
         free = [0.0] * self.stages
@@ -110,14 +110,13 @@ class _Play:
             position[stage] += 1
             free[stage] = self._do(task, now, arrived, link[stage], queue)
             heapq.heappush(queue, (free[stage], stage))
-        return max(free)
+        return free
 
     def _do(
         self, task: Task, now: float, arrived: dict[Task, float], link: list[float], queue: list[tuple[float, int]]
     ) -> float:
         """Do a task and send its result to whoever needs it; when the stage is free again."""
-        ends = (task.stage, task.piece) == (self.stages - 1, self.pieces - 1)
-        end = now + self.seconds[task.forward, ends] * self.slow.get(task.stage, 1.0)
+        end = now + self.seconds(task)
         name = f"{'forward' if task.forward else 'backward'} {task.micro_batch}" + f".{task.piece}" * (self.pieces > 1)
         self.spans.append(Span(task.stage, name, now, end))
         target = self._target(task)
@@ -126,7 +125,7 @@ class _Play:
         free = end
         if target.stage != task.stage:
             start = max(end, link[task.forward])
-            link[task.forward] = arrival = start + self.send_s
+            link[task.forward] = arrival = start + self.send_s(task)
             self.spans.append(Span(task.stage, f"send {name}", start, arrival, on_link=True))
             free = arrival if self.blocking else end
         else:
@@ -149,6 +148,25 @@ class _Play:
         return Task(before[0], task.micro_batch, before[1], False)
 
 
+def play_stages(
+    stages: int,
+    pieces: int,
+    rounds: int,
+    seconds: Callable[[Task], float],
+    send_s: Callable[[Task], float],
+    *,
+    blocking: bool,
+) -> tuple[list[float], list[Span]]:
+    """When each stage has done its last backward pass, and all until then, where stages are not alike.
+
+    Args:
+        seconds: of a task. `send_s`: of its result to the stage that needs it.
+        blocking: a stage waits for its sends.
+    """
+    game = _Play(stages, pieces, rounds, seconds, send_s, blocking)
+    return game.run(), game.spans
+
+
 @dataclass(frozen=True)
 class Played:
     """A step as it went."""
@@ -168,25 +186,28 @@ def play(
     stages, pieces = int(splits.pipeline[place]), int(splits.interleave[place])
     blocks = float(stage.blocks[place])
     passes = {True: float(stage.forward.total[place]) * blocks, False: float(stage.backward.total[place]) * blocks}
-    ends = {True: float(stage.ends_forward[place]), False: float(stage.ends_backward[place])}
+    at_end = {True: float(stage.ends_forward[place]), False: float(stage.ends_backward[place])}
     host = float(stage.launch[place]) / 2
     gathering = _weights_exposed(stage, place, software, passes)
     seconds = {
-        (forward, last): (passes[forward] + host + gathering[forward]) / pieces + (ends[forward] if last else 0.0)
+        (forward, last): (passes[forward] + host + gathering[forward]) / pieces + (at_end[forward] if last else 0.0)
         for forward in (True, False)
         for last in (True, False)
     }
-    game = _Play(
-        stages=stages,
-        pieces=pieces,
-        rounds=int(splits.micro_batches[place]),
-        seconds=seconds,
-        send_s=float(stage.send[place]),
+
+    def taken(task: Task) -> float:
+        last = (task.stage, task.piece) == (stages - 1, pieces - 1)
+        return seconds[task.forward, last] * (slow or {}).get(task.stage, 1.0)
+
+    ends, spans = play_stages(
+        stages,
+        pieces,
+        int(splits.micro_batches[place]),
+        taken,
+        lambda task: float(stage.send[place]),
         blocking=not software.overlap_pipeline,
-        slow=slow or {},
     )
-    computed = game.run()
-    return Played(_finish(stage, place, software, passes, computed, game.spans), tuple(game.spans))
+    return Played(_finish(stage, place, software, passes, max(ends), spans), tuple(spans))
 
 
 def _weights_exposed(stage: Stage, place: int, software: Software, passes: Mapping[bool, float]) -> dict[bool, float]:

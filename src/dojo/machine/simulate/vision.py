@@ -110,8 +110,20 @@ def kernels(graph: Graph, machine: Machine, constants: Constants, fusion: Fusion
     Raises:
         ConfigError: the accelerator has no peak or no memory.
     """
-    fused = fuse(graph)
-    return Kernels(fused, tuple(kernel_seconds(one, machine, constants, fusion) for one in fused.operators))
+    return timed(fuse(graph), machine, constants, fusion)
+
+
+def timed(fused: Graph, machine: Machine, constants: Constants, fusion: Fusion) -> Kernels:
+    """The kernels of a fused graph; those that are alike are timed once."""
+    known: dict[Operator, float] = {}
+    seconds = []
+    for one in fused.operators:
+        # Whether it reads one result or several matters, not which.
+        alike = replace(one, after=(0,) * len(one.after[:2]), weights=())
+        if alike not in known:
+            known[alike] = kernel_seconds(one, machine, constants, fusion)
+        seconds.append(known[alike])
+    return Kernels(fused, tuple(seconds))
 
 
 def on_gpus(
@@ -158,7 +170,7 @@ def in_rounds(
     seconds["launching"] = (busy**constants.mixing + host**constants.mixing) ** (1 / constants.mixing) - busy
     seconds["exchange"] = _exchange_s(fused, times, machine, count, constants, library, rounds, zero)
     whole = sum(seconds.values())
-    seconds["feeding"] = max(0.0, _feeding_s(rounds * fused.samples, machine, feed) - whole)
+    seconds["feeding"] = max(0.0, feeding_s(rounds * fused.samples, machine, feed) - whole)
     return VisionStep(rounds * fused.samples * count, count, seconds)
 
 
@@ -249,7 +261,7 @@ def buckets(graph: Graph) -> int:
     return max(1, sum(one.name.endswith(WEIGHT_GRADIENT) for one in graph.operators))
 
 
-def _feeding_s(samples: int, machine: Machine, feed: Feed) -> float:
+def feeding_s(samples: int, machine: Machine, feed: Feed) -> float:
     """Until an accelerator's next samples are there: decoded and sent, the longer of the two."""
     host = machine.levels[machine.accelerator].host
     sending = 0.0
