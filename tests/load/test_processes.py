@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from dataclasses import fields, replace
 from itertools import islice
 
@@ -67,6 +70,26 @@ def test_a_process_that_is_killed_is_named(stored):
     with pytest.raises(DojoError, match=r"expected process dojo-load-1 to go on, it ended.*use fewer load.processes"):
         list(islice(batches, 200))
     assert not [child for child in multiprocessing.active_children() if child.name.startswith("dojo-load")]
+
+
+def test_ctrl_c_while_a_process_starts_is_left_to_the_one_that_trains(stored):
+    told = []
+
+    def interrupt():
+        """As a terminal does, the whole group; here the process alone, over and over from its first moment on."""
+        while not told:
+            for child in multiprocessing.active_children():
+                if child.name == "dojo-load-0" and child.pid is not None:
+                    os.kill(child.pid, signal.SIGINT)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        assert len(first(loader(stored, replace(PLAIN, order="random", processes=1)), 3)) == 3
+    finally:
+        told.append(True)
+        thread.join()
 
 
 def test_what_a_process_raises_is_raised_here(stored):

@@ -21,7 +21,7 @@ import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
@@ -113,7 +113,8 @@ class _Crew:
             ours, theirs = _SPAWN.Pipe()
             arguments = (part, theirs, number, len(parts), shape, ahead)
             process = _SPAWN.Process(target=_work, args=arguments, daemon=True, name=f"dojo-load-{number}")
-            process.start()
+            with _uninterrupted():
+                process.start()
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
@@ -182,6 +183,16 @@ class _Crew:
             pipe.close()
         for page in self._pages:
             os.close(page.handle)  # memory that training still holds lives on
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits, and in a process that begins here it waits until that decides what to make of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _died(name: str) -> str:
