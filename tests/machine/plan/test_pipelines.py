@@ -68,19 +68,19 @@ def test_a_batch_that_accelerators_cannot_share_goes_through_a_pipeline() -> Non
 
 def test_an_illegal_split_lists_every_fault_and_the_nearest_that_fits() -> None:
     with pytest.raises(ConfigError, match=r"got 2 fault\(s\)") as refusal:
-        checked(asked(), Split(pipeline=8, data=1, micro_batch=128, interleave=2, zero=2))
+        checked(asked(batch=16), Split(pipeline=8, data=1, micro_batch=4, interleave=2, zero=2))
     said = str(refusal.value)
     assert "interleave: expected micro-batches in multiples of 8 stages, got 4" in said
     assert "zero: expected 0 or 1 with a pipeline" in said
     assert "the nearest that fits: pipeline 8 x data 1, micro-batch " in said
     with pytest.raises(ConfigError, match="expected more than one replica to shard over"):
-        checked(asked(), Split(pipeline=8, zero=1))
+        checked(asked(batch=16), Split(pipeline=8, zero=1))
     with pytest.raises(ConfigError, match="expected a divisor of 8 accelerators, got 3"):
-        checked(asked(), Split(pipeline=3, data=2))
-    with pytest.raises(ConfigError, match="expected a divisor of the batch 512, got 2 x 96"):
-        checked(asked(), Split(pipeline=4, data=2, micro_batch=96))
+        checked(asked(batch=16), Split(pipeline=3, data=2))
+    with pytest.raises(ConfigError, match="expected a divisor of the batch 16, got 2 x 3"):
+        checked(asked(batch=16), Split(pipeline=4, data=2, micro_batch=3))
     with pytest.raises(ConfigError, match=r"expected at most \d+, where the captured step can be cut, got 8 x 64"):
-        checked(asked(), Split(pipeline=8, micro_batch=1, interleave=64))
+        checked(asked(batch=16), Split(pipeline=8, micro_batch=1, interleave=64))
 
 
 def test_what_does_not_fit_is_refused_with_what_does() -> None:
