@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dojo.world.driver import NOBODY, Action, Driver, Neighbour, Stop, Style, Wander, plan_stops, profile_of
-from dojo.world.road import Road, RoadKind, make_road
+from dojo.world.road import Road, RoadKind
+from dojo.world.road_design import make_road
 from dojo.world.vehicle import VehicleParameters, VehicleState, step
 
 DT_S = 0.05

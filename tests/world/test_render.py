@@ -16,7 +16,8 @@ from dojo.errors import ConfigError
 from dojo.geometry import Camera
 from dojo.world.bodies import OtherVehicle
 from dojo.world.render import Renderer, stand
-from dojo.world.road import CrossSection, Hills, Line, Road, make_road
+from dojo.world.road import CrossSection, Hills, Line, Road
+from dojo.world.road_design import make_road
 from dojo.world.weather import Look, Weather
 
 CAMERA = Camera.mounted(320, 200, 260.0, (159.5, 85.0), position_m=(1.9, 0.0, 1.35))
@@ -195,6 +196,18 @@ def test_a_process_can_draw_many_drives_one_after_another() -> None:
         sizes.append(psutil.Process().memory_info().rss)
     # Each leaves under 0.2 MB behind (measured); one forgotten sky texture alone would be 8 MB.
     assert sizes[-1] - sizes[2] < 15e6
+
+
+@pytest.mark.parametrize("weather", ["day", "night"])
+def test_who_is_far_behind_costs_a_vehicle_nothing_and_changes_no_pixel(weather: Weather) -> None:
+    road = make_road(3, "rural", 600.0)
+    seen, behind = ahead(road, 330.0), [ahead(road, s_m) for s_m in (200.0, 265.0)]
+    with Renderer(road, CAMERA, Look.of(weather, 1), 1) as renderer:
+        alone = renderer.render(ego_at(road, 300.0), [seen], 0.0)
+        np.testing.assert_array_equal(renderer.render(ego_at(road, 300.0), [*behind, seen], 0.0), alone)
+        # A trailer whose middle is behind the eye reaches in front of it.
+        long = ahead(road, 300.0, kind="truck", length_m=16.0, height_m=3.9)
+        assert (renderer.render(ego_at(road, 300.0), [long, seen], 0.0) != alone).any()
 
 
 def test_a_pose_may_be_given_whole() -> None:

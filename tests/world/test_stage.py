@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dojo.errors import ConfigError
-from dojo.world.road import make_road
+from dojo.world.road_design import make_road
 from dojo.world.stage import Place, cast_of, profile, queue_ahead, start_m
 from dojo.world.traffic import Density, EgoPlace, Traffic
 from dojo.world.trip import END_MARGIN_M, START_MARGIN_M

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dojo.world.road import make_road
+from dojo.world.road_design import make_road
 from dojo.world.scenery import Scenery
 
 KINDS = st.sampled_from(["rural", "suburban", "motorway"])

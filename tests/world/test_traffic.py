@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dojo.world.following import Following
-from dojo.world.road import Road, RoadKind, make_road
+from dojo.world.road import Road, RoadKind
+from dojo.world.road_design import make_road
 from dojo.world.traffic import AHEAD_M, BEHIND_M, Agent, EgoPlace, Traffic
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dojo.world.driver import Style
-from dojo.world.road import make_road
+from dojo.world.road_design import make_road
 from dojo.world.stage import queue_ahead
 from dojo.world.trip import END_MARGIN_M, START_MARGIN_M, Moment, ego_pose, frame_times_ns, start_m, trip
 from dojo.world.vehicle import VehicleParameters, VehicleState

@@ -20,7 +20,7 @@ from dojo.geometry.rigid import yaw_of
 from dojo.records import Drive
 from dojo.world import fleet
 from dojo.world.fleet import FleetConfig, FleetManifest, simulate_fleet, time_of_day_s, vehicle_id
-from dojo.world.road import make_road
+from dojo.world.road_design import make_road
 
 TINY = FleetConfig(
     vehicles=2, regions=1, drives_per_vehicle=2, seconds_per_drive=4.0, width_px=144, height_px=80, focal_px=110.0,

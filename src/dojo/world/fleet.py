@@ -34,7 +34,8 @@ from dojo.geometry import Camera
 from dojo.world.driver import Style
 from dojo.world.mounting import MOUNTINGS, describe_vehicle, draw_camera
 from dojo.world.render import Renderer
-from dojo.world.road import RoadKind, make_road
+from dojo.world.road import RoadKind
+from dojo.world.road_design import make_road
 from dojo.world.sensors import SensorErrors, Sensors
 from dojo.world.stage import queue_ahead
 from dojo.world.teslacam import CarFrame, SeiMetadata, file_stem, write_event, write_minutes

@@ -8,6 +8,7 @@ Not here: where it stands (`scenery.py`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -72,6 +73,7 @@ def house(length_m: float, depth_m: float, storeys: int, plaster: Rgb, roof: Rgb
     return {"wall": walls, "plain": slopes}
 
 
+@functools.cache
 def lamp(height_m: float) -> Parts:
     """A street lamp whose arm reaches towards -y."""
     pole = prism(0.07, 0.0, height_m, STEEL, sides=4)
@@ -80,6 +82,7 @@ def lamp(height_m: float) -> Parts:
     return {"plain": Mesh.joined([pole, arm, head])}
 
 
+@functools.cache
 def delineator() -> Parts:
     """A white post with a black band. Source of the shape: German guide posts, 1 m high, 0.12 m wide (HLB)."""
     return {
@@ -121,6 +124,7 @@ def _digit(digit: str, y_m: float, z_m: float, size_m: float, proud_m: float) ->
     return Mesh.joined(parts)
 
 
+@functools.cache
 def limit_sign(kmh: int) -> Parts:
     """A round speed limit sign for traffic that drives towards +x. Source of the size: VzKat, 0.6 m across."""
     pole = prism(0.04, 0.0, 2.2, STEEL, sides=4)
@@ -132,6 +136,7 @@ def limit_sign(kmh: int) -> Parts:
     return {"plain": Mesh.joined([pole, back, *face, *digits])}
 
 
+@functools.cache
 def chevron(*, left: bool) -> Parts:
     """A red and white arrow board for a sharp bend, facing -x, pointing to the viewer's left or right."""
     board = polygon([(-0.05, 0.3, 0.7), (-0.05, -0.3, 0.7), (-0.05, -0.3, 1.3), (-0.05, 0.3, 1.3)], (1.25, 1.25, 1.25))

@@ -42,6 +42,8 @@ ANCHOR_GRID_M = 512.0
 """Scenery is placed relative to the nearest point of this grid: 32-bit floats are exact to 0.06 mm at that distance."""
 KEPT = 160
 """How many stretches and tiles are kept for when they are wanted again; about 50 are in sight."""
+_BEHIND_M = 30.0
+"""Assumed: a vehicle whose middle is this far behind the eye reaches into no picture: the longest is half as long."""
 _ORDER = {
     "vehicle": 0,
     "plain": 1,
@@ -138,7 +140,11 @@ class Renderer:
         eye = world_from_camera.translation_m
         self._window.look_along(world_from_camera.rotation)
         self._show_surroundings(eye)
-        lit = [self._show(vehicle, slot, eye, time_s) for vehicle, slot in self._assign(others)]
+        ahead = world_from_camera.rotation[:, 2]
+        seen = [
+            other for other in others if (other.x_m - eye[0]) * ahead[0] + (other.y_m - eye[1]) * ahead[1] > -_BEHIND_M
+        ]
+        lit = [self._show(vehicle, slot, eye, time_s) for vehicle, slot in self._assign(seen)]
         picture, code = self._window.draw(self._look.needs_depth)
         glows: list[Glow] = []
         if self._look.headlights > 0:

@@ -107,12 +107,12 @@ class Scenery:
         """Parts stood on the ground; turned 0 they face along the road."""
         x, y, z = (float(value) for value in self.road.point(s_m, lateral_m))
         ox, oy, oz = stretch.origin_m
-        yaw = float(self.road.pose(s_m).yaw_rad) + turn_rad
+        yaw = float(self.road.on_plane(s_m)[2]) + turn_rad
         return [(material, mesh.moved(x - ox, y - oy, z - oz, yaw)) for material, mesh in parts.items()]
 
     def _is_clear(self, s_m: float, lateral_m: float, margin_m: float) -> bool:
         """True where a place keeps its distance from every part of the road (bends come back)."""
-        x, y, _ = self.road.point(s_m, lateral_m)
+        x, y = self.road.point_on_plane(s_m, lateral_m)
         low, high = int(max(0.0, s_m - 300) / 2), int((s_m + 300) / 2)
         offset = self._nodes[low:high] - np.array([float(x), float(y)])
         return bool((offset**2).sum(-1).min(initial=math.inf) > (self.road.section.paved_edge_m + margin_m) ** 2)
@@ -214,7 +214,7 @@ class Scenery:
         """Every 50 m on both sides, 25 m in bends. Source of the spacing: HLB (50 m on straights, fewer in bends)."""
         placed: list[tuple[Material, Mesh]] = []
         for n in _marks(stretch, 25.0):
-            bend = abs(float(self.road.pose(25.0 * n).curvature_per_m)) > 1 / 400
+            bend = abs(float(self.road.on_plane(25.0 * n)[3])) > 1 / 400
             if n % 2 and not bend:
                 continue
             for side in (-1.0, 1.0):
@@ -261,7 +261,7 @@ class Scenery:
         if self.road.kind == "suburban":
             return placed
         for n in _marks(stretch, 12.0):
-            bend = float(self.road.pose(12.0 * n).curvature_per_m)
+            bend = float(self.road.on_plane(12.0 * n)[3])
             if abs(bend) > 1 / 160:
                 outside = -math.copysign(edge, bend)
                 turn = -0.5 * math.copysign(1.0, bend)

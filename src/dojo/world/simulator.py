@@ -26,7 +26,8 @@ from dojo.world.contact import Rectangle, fault, overlap
 from dojo.world.driver import PROFILE_SPACING_M
 from dojo.world.mounting import draw_camera
 from dojo.world.render import Renderer
-from dojo.world.road import Road, make_road
+from dojo.world.road import Road
+from dojo.world.road_design import make_road
 from dojo.world.stage import Place, cast_of, profile, start_m
 from dojo.world.traffic import Agent, Density, EgoPlace, Traffic
 from dojo.world.trip import END_MARGIN_M, ego_pose
@@ -212,15 +213,14 @@ class WorldSimulator:
         road, plant = state.road, state.scenario.plant
         s_m, lateral_m = state.locate(ego)
         lane = state.lane_at(lateral_m)
-        here = road.pose(s_m)
+        _, _, road_rad, curvature = road.on_plane(s_m)
         gap_m, closing_mps = self._ahead(state, ego, lateral_m)
         wheel_m = abs(lateral_m) + plant.width_m / 2 - _TRACK_MARGIN_M
         offset_m = lateral_m - road.lane_centre_m(lane)
         # A lane beside a bend is a little shorter or longer than the road's own line.
-        curvature = float(here.curvature_per_m)
         return Truth(
             offset_m=offset_m,
-            heading_error_rad=math.remainder(ego.yaw_rad - float(here.yaw_rad), 2 * math.pi),
+            heading_error_rad=math.remainder(ego.yaw_rad - road_rad, 2 * math.pi),
             lanes_left=lane - state.place.lane,
             lane_width_m=road.lane_width_m,
             progress_m=s_m - state.start_m,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -51,7 +52,7 @@ class Stretch:
     begin_m: float
     end_m: float
 
-    @property
+    @cached_property
     def origin_m(self) -> tuple[float, float, float]:
         """World position of the middle."""
         here = self.road.pose((self.begin_m + self.end_m) / 2)
@@ -181,18 +182,26 @@ def _line(stretch: Stretch, palette: Palette, line: Line, detail: int) -> Mesh:
     wide = WIDENED[detail]
     share = 1.0 / wide
     colour = palette.white if line.colour == "white" else palette.yellow
-    mixed = share * np.array(colour) + (1 - share) * np.array(palette.asphalt)
+    rgb = (share * np.array(colour) + (1 - share) * np.array(palette.asphalt)).astype(np.float32)
     step = ROW_M[stretch.road.kind] * (1, 2, 2)[detail]
     half = line.width_m * wide / 2
     lateral = np.array([line.lateral_m - half, line.lateral_m + half])
-    parts = []
-    for first, last in _dashes(line, begin, end):
-        rows = np.linspace(first, last, max(1, math.ceil((last - first) / step)) + 1)
-        points = stretch.sheet(rows, lateral)
-        rgb = np.broadcast_to(mixed, (len(rows), 2, 3))
-        uv = np.stack(np.broadcast_arrays(lateral / 4.0, (rows / 4.0)[:, None]), -1)
-        parts.append(grid(points.astype(np.float32), uv.astype(np.float32), rgb.astype(np.float32)))
-    return Mesh.joined(parts)
+    dashes = [
+        np.linspace(first, last, max(1, math.ceil((last - first) / step)) + 1)
+        for first, last in _dashes(line, begin, end)
+    ]
+    if not dashes:
+        return Mesh.empty()
+    # All dashes as one sheet, less the cells between the end of one and the beginning of the next.
+    rows = np.concatenate(dashes)
+    points = stretch.sheet(rows, lateral).astype(np.float32)
+    uv = np.stack(np.broadcast_arrays(lateral / 4.0, (rows / 4.0)[:, None]), -1).astype(np.float32)
+    sheet = grid(points, uv, np.broadcast_to(rgb, points.shape))
+    dash = np.repeat(np.arange(len(dashes)), [len(dash) for dash in dashes])
+    whole = np.flatnonzero(np.tile(dash[1:] == dash[:-1], 2))
+    # Dash by dash, as where two meet in a pixel the last one drawn is seen.
+    order = whole[np.argsort(np.tile(dash[:-1], 2)[whole], kind="stable")]
+    return Mesh(sheet.points_m, sheet.uv, sheet.rgb, sheet.triangles[order])
 
 
 def _dashes(line: Line, begin_m: float, end_m: float) -> Iterator[tuple[float, float]]:

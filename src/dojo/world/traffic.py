@@ -170,14 +170,14 @@ class Traffic:
     def body(self, agent: Agent, later_s: float = 0.0) -> OtherVehicle:
         """One of them as seen, `later_s` after the last step."""
         s_m, lateral_m = self.s_m(agent, later_s), self.lateral_m(agent, later_s)
-        here = self._road.pose(s_m)
-        yaw_rad = float(here.yaw_rad) + (0.0 if agent.sense > 0 else math.pi)
+        x_m, y_m, road_rad, _ = self._road.on_plane(s_m)
+        yaw_rad = road_rad + (0.0 if agent.sense > 0 else math.pi)
         # Sideways speed turns the body: its heading is that of its path.
         sideways_mps = (self.lateral_m(agent, later_s + 0.1) - lateral_m) / 0.1
         yaw_rad += math.atan2(sideways_mps * agent.sense, max(agent.speed_mps, 3.0))
         return OtherVehicle(
-            x_m=float(here.x_m) - math.sin(float(here.yaw_rad)) * lateral_m,
-            y_m=float(here.y_m) + math.cos(float(here.yaw_rad)) * lateral_m,
+            x_m=x_m - math.sin(road_rad) * lateral_m,
+            y_m=y_m + math.cos(road_rad) * lateral_m,
             yaw_rad=yaw_rad,
             kind=agent.kind,
             length_m=agent.length_m,
@@ -233,7 +233,7 @@ class Traffic:
         way = 1.0 if ahead else -1.0
         nearest, speed, other_m = math.inf, 0.0, 0.0
         for other in self.agents:
-            if other is but or lane not in other.lanes:
+            if other is but or (lane != other.lane and lane != other.origin):
                 continue
             distance = way * (other.s_m - s_m)
             if 0.0 <= distance < nearest:

@@ -204,9 +204,10 @@ class Finish:
         self._seed = seed
         rng = np.random.default_rng((seed, 0xF1A1))
         rows, columns = camera.height_px, camera.width_px
-        self._noise = np.clip(128 + look.noise * rng.standard_normal((rows + 64, columns + 64, 3)), 0, 255).astype(
-            np.uint8
-        )
+        noise = rng.standard_normal((rows + 64, columns + 64, 3))
+        noise *= look.noise  # in place: some of a drive's time before its first picture is fresh memory
+        noise += 128
+        self._noise = np.clip(noise, 0, 255, out=noise).astype(np.uint8)
         self._tone = _tone_curves(look)
         self._vignette = _vignette(camera, look.vignette)
         if look.needs_depth:
@@ -275,9 +276,8 @@ class Finish:
         if self._look.weather != "fog":
             through, veil = through.copy(), veil.copy()
             through[255], veil[0, 255] = 255, 0
-        codes = cv2.cvtColor(code, cv2.COLOR_GRAY2RGB)
-        seen = cv2.multiply(picture, cv2.LUT(codes, through), scale=1 / 255)
-        return np.asarray(cv2.add(seen, cv2.LUT(codes, veil)))
+        share = cv2.cvtColor(cv2.LUT(code, through), cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.add(cv2.multiply(picture, share, scale=1 / 255), _per_code(code, veil)))
 
     def _wet(self, picture: Picture, code: Plane) -> Picture:
         """The road mirrors what stands above it, blurred downwards, where a pixel is ground."""

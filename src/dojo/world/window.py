@@ -87,8 +87,9 @@ class Window:
         width, height = self._size
         raw = np.frombuffer(self._texture.get_ram_image(), np.uint8)
         raw = raw.reshape(height * self._times[1], width * self._times[0], -1)
-        small = cv2.flip(_averaged(raw, *self._times), 0)
-        return cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), small[..., 3].copy() if with_code else None
+        small = _averaged(raw, *self._times)  # the bottom row first
+        code = np.asarray(cv2.flip(cv2.extractChannel(small, 3), 0)) if with_code else None
+        return np.asarray(cv2.flip(cv2.cvtColor(small, cv2.COLOR_BGRA2RGB), 0)), code
 
     def close(self) -> None:
         """Give everything back."""
@@ -165,7 +166,7 @@ def as_texture(picture: np.ndarray, *, repeat: bool = True) -> Any:
     rows, columns = picture.shape[:2]
     texture = core.Texture()
     texture.setup_2d_texture(columns, rows, core.Texture.T_unsigned_byte, core.Texture.F_rgb)
-    texture.set_ram_image(np.ascontiguousarray(picture[::-1, :, ::-1]).tobytes())
+    texture.set_ram_image(cv2.flip(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), 0).tobytes())
     texture.set_minfilter(core.SamplerState.FT_linear_mipmap_linear)
     texture.set_magfilter(core.SamplerState.FT_linear)
     if not repeat:
