@@ -71,6 +71,19 @@ def test_a_captured_model_goes_through_a_pipeline(tmp_path: Path) -> None:
         machine.run(dataclasses.replace(given, zero=3), SILENT)
 
 
+def test_one_slow_accelerator_holds_up_the_step_of_all() -> None:
+    split = machine.StepRun("gpt-22b", count=64, batch=64, tensor=8, pipeline=4, recompute=Recompute.FULL)
+    for given in (split, machine.StepRun("tiny", on="h100", count=4, batch=64, pipeline=2, micro_batch=4)):
+        usual = machine.run(given, SILENT).facts
+        assert "straggler_step_s" not in usual
+        slowed = machine.run(dataclasses.replace(given, slow=1.5, slow_stage=1), SILENT).facts
+        assert slowed["step_s"] == usual["step_s"]  # what is told of the step itself is of one where nobody is slow
+        assert 1.2 < slowed["straggler_step_s"] / usual["step_s"] < 1.5
+        for wrong in ({"slow": 0.9}, {"slow": 1.5, "slow_stage": given.pipeline}):
+            with pytest.raises(ConfigError, match=f"slow_stage from 0 to {given.pipeline - 1}"):
+                machine.run(dataclasses.replace(given, **wrong), SILENT)
+
+
 def test_a_captured_model_is_not_divided_inside_its_operators() -> None:
     given = machine.StepRun("tiny", on="h100", count=4, batch=64, tensor=1, micro_batch=4, zero=3)
     assert machine.run(given, SILENT).facts["split"] == "data 4, micro-batch 4 x 4, ZeRO-3"

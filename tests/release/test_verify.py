@@ -135,6 +135,11 @@ def test_a_licence_expires_with_the_clock_and_not_before(keys: Keys) -> None:
     assert world.but(now=NOW + timedelta(days=3)).rule == "licence_expired"
 
 
+def test_a_licence_is_granted_from_its_first_moment_and_for_the_limits_it_names(keys: Keys) -> None:
+    assert world_of(keys, targets_of(licence(valid_from=NOW))).rule == ""
+    assert world_of(keys, targets_of(licence(minimum_limits_version=vehicle().limits_version))).rule == ""
+
+
 def test_a_clock_that_was_set_back_revives_nothing(keys: Keys) -> None:
     granted = licence(valid_until=NOW + timedelta(hours=2))
     world = world_of(keys, targets_of(granted)).remembering()
@@ -201,7 +206,8 @@ def _orders(_world: World) -> dict[str, Target]:
 
 
 def test_metadata_that_is_held_back_is_refused_once_it_expires(world: World) -> None:
-    assert world.but(now=NOW + timedelta(days=6)).rule == ""
+    assert world.but(now=NOW + timedelta(days=7, seconds=-1)).rule == ""
+    assert world.but(now=NOW + timedelta(days=7)).rule == "metadata_frozen"
     verdict = world.but(now=NOW + timedelta(days=8)).verdict()
     assert isinstance(verdict, Refused)
     assert verdict.rule == "metadata_frozen"
@@ -209,7 +215,10 @@ def test_metadata_that_is_held_back_is_refused_once_it_expires(world: World) -> 
 
 
 def test_an_expired_root_is_refused_before_anything_else(world: World) -> None:
-    assert world.but(now=NOW + timedelta(days=366)).rule == "metadata_frozen"
+    verdict = world.but(now=NOW + timedelta(days=365)).verdict()
+    assert isinstance(verdict, Refused)
+    assert verdict.rule == "metadata_frozen"
+    assert "the root expired" in verdict.why
 
 
 # Mixed.

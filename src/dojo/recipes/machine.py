@@ -32,12 +32,12 @@ from dojo.machine.simulate.events import play
 from dojo.machine.simulate.measured import MEGATRON_CORE, MEGATRON_CORE_FP8, MEGATRON_DEEPSPEED
 from dojo.machine.simulate.operators import peak_flop_per_s
 from dojo.machine.simulate.step import Simulator
-from dojo.machine.simulate.trace import chrome_trace
 from dojo.machine.specs import load_machine
 from dojo.recipes.captured import CAPTURED, export_chakra
 from dojo.recipes.own_step import Asked, question_of, search_outcome, step_facts
 from dojo.recipes.predicted import d1_predictions
-from dojo.recipes.run import Outcome, write_whole
+from dojo.recipes.run import Outcome
+from dojo.recipes.timeline import Timeline
 from dojo.recipes.validated import ValidateRun, validate
 
 MODELS: Mapping[str, Gpt] = {
@@ -76,6 +76,7 @@ class StepRun:
         tensor, pipeline, micro_batch, interleave, sequence_parallel, zero, recompute: the split; with tensor 0 the best
             is searched, of a captured model unless a pipeline is given.
         years: over which accelerators are paid off.
+        slow, slow_stage: what if one accelerator, of this stage, takes so many times as long for its passes.
         trace: where to write the step as a timeline for Chrome or Perfetto.
     """
 
@@ -92,6 +93,8 @@ class StepRun:
     zero: int = 0
     recompute: Recompute = Recompute.NONE
     years: float = 4.0
+    slow: float = 1.0
+    slow_stage: int = 0
     trace: Path | None = None
 
 
@@ -190,11 +193,11 @@ def _step(config: StepRun) -> Outcome:
         else search(simulator, config.count, batch, keep=1).best[0]
     )
     facts = _facts(simulator, choice, batch, config.years)
-    if config.trace is not None:
-        table = columns([choice.split], batch)
-        played = play(simulator.stage(table), table, 0, simulator.software)
-        write_whole(config.trace, chrome_trace(played))
-        facts |= {"trace": str(config.trace), "played_s": played.seconds}
+    table = columns([choice.split], batch)
+    stage = simulator.stage(table)
+    facts |= _timeline(config).facts(
+        choice.seconds, choice.split.pipeline, lambda slow: play(stage, table, 0, simulator.software, slow)
+    )
     return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
 
 
@@ -222,9 +225,13 @@ def _own_step(config: StepRun) -> Outcome:
         )
     question = question_of(Asked(config.model, config.on, config.count, config.batch, config.software))
     given = _split(config) if config.tensor or config.pipeline > 1 or config.interleave > 1 else None
-    facts = step_facts(question, given, config.trace)
+    facts = step_facts(question, given, _timeline(config))
     facts |= _energy_and_cost(question.machine, config.count, facts["step_s"], config.years)
     return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
+
+
+def _timeline(config: StepRun) -> Timeline:
+    return Timeline(config.slow, config.slow_stage, config.trace)
 
 
 def _split(config: StepRun) -> Split:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -24,11 +23,11 @@ from dojo.machine.plan.replicas import Division, Question, is_mesh
 from dojo.machine.simulate.constants import load_constants
 from dojo.machine.simulate.operators import ARITHMETIC, peak_flop_per_s
 from dojo.machine.simulate.own_training import HOST_S
-from dojo.machine.simulate.trace import chrome_trace
 from dojo.machine.simulate.vision import Feed, Library
 from dojo.machine.specs import load_machine
 from dojo.recipes.captured import ANCHORS, CAPTURED, FRAME_BYTES, captured_batches
-from dojo.recipes.run import Outcome, write_whole
+from dojo.recipes.run import Outcome
+from dojo.recipes.timeline import Timeline
 
 SAMPLES_EACH = 32
 """Of an accelerator where no batch is asked for."""
@@ -77,20 +76,18 @@ def _feed(model: str) -> Feed:
     return Feed((ANCHORS + 1.0) * FRAME_BYTES) if model in CAPTURED else Feed()
 
 
-def step_facts(question: Question, given: Split | None, trace: Path | None = None) -> dict[str, Any]:
+def step_facts(question: Question, given: Split | None, timeline: Timeline) -> dict[str, Any]:
     """What is told of a step.
 
     Args:
         given: how it is divided; None takes the fastest.
-        trace: where to write it as a timeline.
+        timeline: what is wanted of it as it goes.
     """
     chosen = divisions(question)[0] if given is None else checked(question, given)
-    facts = _facts(question, chosen)
-    if trace is not None:
-        one = played(question, chosen)
-        write_whole(trace, chrome_trace(one))
-        facts |= {"trace": str(trace), "played_s": one.seconds}
-    return facts
+    stages = chosen.split.pipeline if chosen.split else 1
+    return _facts(question, chosen) | timeline.facts(
+        chosen.step.total_s, stages, lambda slow: played(question, chosen, slow)
+    )
 
 
 def _facts(question: Question, chosen: Division) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dojo.errors import ConfigError
-from dojo.machine.numbers.rounding import Stochastic, dither_numerator, random_word
+from dojo.machine.numbers.rounding import Flag, Stochastic, dither_numerator, random_word
 
 
 def test_random_words_are_splitmix64s() -> None:
@@ -31,3 +31,16 @@ def test_dithers_are_odd_and_spread_over_their_range() -> None:
 def test_a_seed_or_an_index_out_of_range_is_refused(seed: int, first_index: int) -> None:
     with pytest.raises(ConfigError, match=rf"expected a seed of 0 to 2\^64 - 1 .* got {seed} and {first_index}$"):
         Stochastic(seed, first_index)
+
+
+def test_a_dither_is_the_upper_bits_of_its_word() -> None:
+    assert dither_numerator(1234567, 0) == 2 * (6457827717110365317 >> 41) + 1
+
+
+def test_the_ends_of_the_range_of_seeds_and_indices_are_allowed() -> None:
+    assert Stochastic(0) == Stochastic(0, 0)
+    assert Stochastic((1 << 64) - 1, (1 << 62) - 1).first_index == (1 << 62) - 1
+
+
+def test_flags_can_be_told_apart_however_they_are_joined() -> None:
+    assert sorted(flag.value for flag in Flag) == [1, 2, 4, 8, 16]

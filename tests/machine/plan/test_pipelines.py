@@ -109,5 +109,5 @@ def test_on_dies_there_is_nothing_to_split() -> None:
     on_dies = Question(step(), load_machine("d1"), 25, 50, load_constants())
     with pytest.raises(ConfigError, match="dense on d1: expected no split"):
         checked(on_dies, Split(pipeline=5, data=5))
-    with pytest.raises(ConfigError, match="trace: expected accelerators with stages"):
+    with pytest.raises(ConfigError, match="trace and slow: expected accelerators with stages"):
         played(on_dies, divisions(on_dies)[0])

@@ -38,15 +38,19 @@ def best_bias(counts: Int64[np.ndarray, "256"], make: Make) -> int | None:
 @lru_cache(maxsize=8)
 def _loss(make: Make) -> Float64[np.ndarray, "64 256"]:
     """The expected square of what is lost, by bias and exponent field, mantissas spread evenly."""
-    return np.stack([_loss_of(make(bias)) for bias in range(BIASES)])
+    return np.stack([expected_loss(make(bias)) for bias in range(BIASES)])
 
 
-def _loss_of(fmt: FloatFormat) -> Float64[np.ndarray, "256"]:
+def expected_loss(fmt: FloatFormat) -> Float64[np.ndarray, "256"]:
+    """The expected square of what a number loses, by its exponent field of float32, mantissas spread evenly."""
     exponent = np.arange(EXPONENT_FIELDS) - 127
-    lowest = 1 - fmt.bias
-    step = np.ldexp(1.0, np.maximum(exponent, lowest) - fmt.mantissa_bits)
+    low, high = np.ldexp(1.0, exponent), np.ldexp(1.0, exponent + 1)
+    step = np.ldexp(1.0, np.maximum(exponent, 1 - fmt.bias) - fmt.mantissa_bits)
     # The mean of x^2 over [1, 2) is 7/3, of x 3/2; the error of rounding is uniform over a step.
-    lost = np.where(np.ldexp(1.0, exponent + 1) <= step / 2, 7 / 3 * np.ldexp(1.0, 2 * exponent), step**2 / 12)
-    mean, square = 1.5 * np.ldexp(1.0, exponent), 7 / 3 * np.ldexp(1.0, 2 * exponent)
-    clamped = square - 2 * mean * fmt.largest + fmt.largest**2
-    return np.where(np.ldexp(1.0, exponent) > fmt.largest, clamped, lost)
+    square, rounded = 7 / 3 * low**2, step**2 / 12
+    lost = np.where(high <= step / 2, square, rounded)
+    # Of the highest binade, what lies more than half a step above the largest number is clamped, too.
+    beyond = np.clip(high - fmt.largest, 0.0, low)
+    highest = ((low - beyond + step / 2) * rounded + (beyond**3 - step**3 / 8) / 3) / low
+    lost = np.where((low <= fmt.largest) & (fmt.largest < high), highest, lost)
+    return np.where(low > fmt.largest, square - 3 * low * fmt.largest + fmt.largest**2, lost)

@@ -9,12 +9,14 @@ Not here: the ways (`replicas.py`, `pipelines.py`), models whose parts are known
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dojo.errors import ConfigError
 from dojo.machine.compile.partition import Split
 from dojo.machine.plan.pipelines import Pipelines
 from dojo.machine.plan.replicas import Division, Question, by_samples, division, is_mesh, on_dies
 from dojo.machine.plan.search import differences
-from dojo.machine.simulate.events import Played
+from dojo.machine.simulate.events import NOBODY, Played
 
 
 def divisions(asked: Question) -> list[Division]:
@@ -64,15 +66,20 @@ def checked(asked: Question, split: Split) -> Division:
     raise _too_large(asked, one, f"; {_near(asked, split)}")
 
 
-def played(asked: Question, one: Division) -> Played:
+def played(asked: Question, one: Division, slow: Mapping[int, float] = NOBODY) -> Played:
     """A step task by task; one that has no stages is one of a single stage.
+
+    Args:
+        slow: how many times as long some stages take for their passes, by stage: stragglers.
 
     Raises:
         ConfigError: it is of a mesh, where nothing waits in turn.
     """
     if one.split is None:
-        raise ConfigError(f"trace: expected accelerators with stages or samples of their own, got {one.says}")
-    return (one.pipeline or Pipelines(asked).pipeline(one.split)).played()
+        raise ConfigError(
+            f"trace and slow: expected accelerators with stages or samples of their own, got {one.says}; leave them out"
+        )
+    return (one.pipeline or Pipelines(asked).pipeline(one.split)).played(slow)
 
 
 def _near(asked: Question, split: Split) -> str:

@@ -22,6 +22,9 @@ from dojo.machine.compile.partition import Columns
 from dojo.machine.compile.transformer import Software
 from dojo.machine.simulate.step import Stage
 
+NOBODY: Mapping[int, float] = {}
+"""No stage is slow."""
+
 
 @dataclass(frozen=True, order=True)
 class Task:
@@ -175,13 +178,11 @@ class Played:
     spans: tuple[Span, ...]
 
 
-def play(
-    stage: Stage, splits: Columns, place: int, software: Software, slow: Mapping[int, float] | None = None
-) -> Played:
+def play(stage: Stage, splits: Columns, place: int, software: Software, slow: Mapping[int, float] = NOBODY) -> Played:
     """The step of one of the splits, played.
 
     Args:
-        slow: by how much some stages are slower than they should be, by stage: stragglers.
+        slow: how many times as long some stages take for their passes, by stage: stragglers.
     """
     stages, pieces = int(splits.pipeline[place]), int(splits.interleave[place])
     blocks = float(stage.blocks[place])
@@ -197,7 +198,7 @@ def play(
 
     def taken(task: Task) -> float:
         last = (task.stage, task.piece) == (stages - 1, pieces - 1)
-        return seconds[task.forward, last] * (slow or {}).get(task.stage, 1.0)
+        return seconds[task.forward, last] * slow.get(task.stage, 1.0)
 
     ends, spans = play_stages(
         stages,

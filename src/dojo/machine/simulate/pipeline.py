@@ -13,7 +13,7 @@ Source: Narayanan et al. 2021, section 2.2 (one forward, one backward; interleav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,7 +26,7 @@ from dojo.machine.compile.place import GRADIENT_BYTES, STATE_BYTES, WEIGHT_BYTES
 from dojo.machine.compile.stages import UPDATE, Line, Pieces
 from dojo.machine.simulate.balance import Balance, PerPlace
 from dojo.machine.simulate.constants import Constants
-from dojo.machine.simulate.events import Played, Span, Task, play_stages, program
+from dojo.machine.simulate.events import NOBODY, Played, Span, Task, play_stages, program
 from dojo.machine.simulate.fabric import Fabric
 from dojo.machine.simulate.vision import UNFED, Feed, Kernels, Library, VisionStep, feeding_s, in_rounds, timed
 
@@ -112,14 +112,16 @@ class Pipeline:
         ends: list[float] = (late + (self.rounds - more) * (late - early) / (more - few)).tolist()
         return ends
 
-    def _play(self, rounds: int) -> tuple[list[float], list[Span]]:
+    def _play(self, rounds: int, slow: Mapping[int, float] = NOBODY) -> tuple[list[float], list[Span]]:
+        def taken(task: Task) -> float:
+            stage = self.stages[task.stage]
+            return (stage.forward if task.forward else stage.backward)[task.piece] * slow.get(task.stage, 1.0)
+
         return play_stages(
             self.split.pipeline,
             self.split.interleave,
             rounds,
-            lambda task: (self.stages[task.stage].forward if task.forward else self.stages[task.stage].backward)[
-                task.piece
-            ],
+            taken,
             self._send_s,
             blocking=not self.site.library.overlap,
         )
@@ -134,9 +136,13 @@ class Pipeline:
         onwards = sum((self.onwards_s[at] for at in own if at < len(self.onwards_s)), 0.0)
         return onwards + sum((self.back_s[at - 1] for at in own if at), 0.0)
 
-    def played(self) -> Played:
-        """The whole step as it went."""
-        ends, spans = self._play(self.rounds)
+    def played(self, slow: Mapping[int, float] = NOBODY) -> Played:
+        """The whole step as it went.
+
+        Args:
+            slow: how many times as long some stages take for their passes, by stage: stragglers.
+        """
+        ends, spans = self._play(self.rounds, slow)
         for at, (end, stage) in enumerate(zip(ends, self.stages, strict=True)):
             summed = end + stage.alone.seconds["exchange"]
             spans.append(Span(at, "gradients", end, summed, on_link=True))
