@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from rich.console import Console
 from dojo import cli
 from dojo.errors import ConfigError, EvaluationError
 from dojo.machine.compile.partition import Recompute
+from dojo.machine.simulate.events import Played
 from dojo.recipes import machine, validated
+from dojo.recipes.timeline import Timeline
 
 SILENT = Console(quiet=True)
 
@@ -82,6 +84,16 @@ def test_one_slow_accelerator_holds_up_the_step_of_all() -> None:
         for wrong in ({"slow": 0.9}, {"slow": 1.5, "slow_stage": given.pipeline}):
             with pytest.raises(ConfigError, match=f"slow_stage from 0 to {given.pipeline - 1}"):
                 machine.run(dataclasses.replace(given, **wrong), SILENT)
+
+
+def test_who_waits_for_samples_does_not_wait_for_a_slow_accelerator_too() -> None:
+    def played(slow: Mapping[int, float]) -> Played:
+        return Played(2.0 * slow.get(0, 1.0), ())
+
+    slowed = Timeline(slow=1.5)
+    assert slowed.facts(2.0, 1, played)["straggler_step_s"] == pytest.approx(3.0)
+    assert slowed.facts(5.0, 1, played, starved_s=3.0)["straggler_step_s"] == 5.0
+    assert slowed.facts(2.5, 1, played, starved_s=0.5)["straggler_step_s"] == pytest.approx(3.0)
 
 
 def test_a_captured_model_is_not_divided_inside_its_operators() -> None:

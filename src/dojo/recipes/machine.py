@@ -28,7 +28,7 @@ from dojo.machine.compile.transformer import Gpt, Software
 from dojo.machine.plan.assumptions import assumptions_for
 from dojo.machine.plan.search import Choice, one_split, search
 from dojo.machine.simulate.constants import load_constants
-from dojo.machine.simulate.events import play
+from dojo.machine.simulate.events import Played, play
 from dojo.machine.simulate.measured import MEGATRON_CORE, MEGATRON_CORE_FP8, MEGATRON_DEEPSPEED
 from dojo.machine.simulate.operators import peak_flop_per_s
 from dojo.machine.simulate.step import Simulator
@@ -192,12 +192,13 @@ def _step(config: StepRun) -> Outcome:
         if config.tensor
         else search(simulator, config.count, batch, keep=1).best[0]
     )
+
+    def played(slow: Mapping[int, float]) -> Played:
+        table = columns([choice.split], batch)
+        return play(simulator.stage(table), table, 0, simulator.software, slow)
+
     facts = _facts(simulator, choice, batch, config.years)
-    table = columns([choice.split], batch)
-    stage = simulator.stage(table)
-    facts |= _timeline(config).facts(
-        choice.seconds, choice.split.pipeline, lambda slow: play(stage, table, 0, simulator.software, slow)
-    )
+    facts |= _timeline(config).facts(choice.seconds, choice.split.pipeline, played)
     return Outcome.listing(f"{config.model} on {config.count} x {config.on}", facts)
 
 

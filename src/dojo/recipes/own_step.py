@@ -84,9 +84,11 @@ def step_facts(question: Question, given: Split | None, timeline: Timeline) -> d
         timeline: what is wanted of it as it goes.
     """
     chosen = divisions(question)[0] if given is None else checked(question, given)
-    stages = chosen.split.pipeline if chosen.split else 1
     return _facts(question, chosen) | timeline.facts(
-        chosen.step.total_s, stages, lambda slow: played(question, chosen, slow)
+        chosen.step.total_s,
+        chosen.split.pipeline if chosen.split else 1,
+        lambda slow: played(question, chosen, slow),
+        starved_s=chosen.step.seconds.get("feeding", 0.0),
     )
 
 

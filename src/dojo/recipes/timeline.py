@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dojo.errors import ConfigError
-from dojo.machine.simulate.events import Played
+from dojo.machine.simulate.events import NOBODY, Played
 from dojo.machine.simulate.trace import chrome_trace
 from dojo.recipes.run import write_whole
 
@@ -33,12 +33,20 @@ class Timeline:
     slow_stage: int = 0
     trace: Path | None = None
 
-    def facts(self, step_s: float, stages: int, play: Callable[[Mapping[int, float]], Played]) -> dict[str, Any]:
+    def facts(
+        self,
+        step_s: float,
+        stages: int,
+        play: Callable[[Mapping[int, float]], Played],
+        *,
+        starved_s: float = 0.0,
+    ) -> dict[str, Any]:
         """What is told of it.
 
         Args:
             step_s: as predicted without playing, where nobody is slow.
             play: the step, with how many times as long some stages take.
+            starved_s: what of `step_s` everybody waits for samples, which is not played: the first to be made up.
 
         Raises:
             ConfigError: there is no such stage, or slow is below 1.
@@ -50,15 +58,14 @@ class Timeline:
             )
         if self.slow == 1 and self.trace is None:
             return {}
-        usual = one = play({})
+        one = play({self.slow_stage: self.slow})
         facts: dict[str, Any] = {}
         if self.slow > 1:
-            one = play({self.slow_stage: self.slow})
-            longer = one.seconds / usual.seconds
+            slowed_s = max(step_s, (step_s - starved_s) * one.seconds / play(NOBODY).seconds)
             facts = {
-                "straggler_step_s": step_s * longer,
+                "straggler_step_s": slowed_s,
                 "straggler_says": f"one accelerator of stage {self.slow_stage} takes {self.slow:g} times as long for "
-                f"its passes: the step of all takes {longer:.3f} times as long",
+                f"its passes: the step of all takes {slowed_s / step_s:.3f} times as long",
             }
         if self.trace is not None:
             write_whole(self.trace, chrome_trace(one))

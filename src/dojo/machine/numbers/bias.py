@@ -50,7 +50,7 @@ def expected_loss(fmt: FloatFormat) -> Float64[np.ndarray, "256"]:
     square, rounded = 7 / 3 * low**2, step**2 / 12
     lost = np.where(high <= step / 2, square, rounded)
     # Of the highest binade, what lies more than half a step above the largest number is clamped, too.
-    beyond = np.clip(high - fmt.largest, 0.0, low)
+    beyond = high - fmt.largest
     highest = ((low - beyond + step / 2) * rounded + (beyond**3 - step**3 / 8) / 3) / low
     lost = np.where((low <= fmt.largest) & (fmt.largest < high), highest, lost)
     return np.where(low > fmt.largest, square - 3 * low * fmt.largest + fmt.largest**2, lost)
