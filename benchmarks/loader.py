@@ -13,13 +13,16 @@ nothing else is done, times the samples that are cut from it. A loader that cann
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,7 @@ class Figures:
 
     width: int
     limit_samples_per_s: float = 0.0
+    limit_two_processes_samples_per_s: float = 0.0
     dojo_samples_per_s: float = 0.0
     dojo_two_threads_samples_per_s: float = 0.0
     dojo_two_processes_samples_per_s: float = 0.0
@@ -131,25 +135,47 @@ class Dojo:
 
     def limit(self) -> tuple[float, float]:
         """Samples per second if decoding were all, and frames decoded for each."""
-        wanted = np.unique([start + 4 * place for start in self.material.starts() for place in range(FRAMES)])
-        took, frames = 0.0, 0
-        for number in range(self.material.clips):
-            stream = self.dataset._stream(f"drive-{number:04d}", CAMERA)
-            found = [self.dataset._footage.encoded(stream, [chunk])[0] for chunk in range(len(stream.row_ids))]
-            ends = [*stream.first_frames[1:].tolist(), len(stream.timestamps_ns)]
-            places = [
-                dict.fromkeys((wanted[(wanted >= first) & (wanted < end)] - first).tolist(), 0)
-                for first, end in zip(stream.first_frames.tolist(), ends, strict=True)
-            ]
-            began = time.perf_counter()
-            frames += sum(1 for data, some in zip(found, places, strict=True) for _ in decode_each(data, some))
-            took += time.perf_counter() - began
+        took, frames = decoding(self.dataset, self.material, range(self.material.clips))
         return len(self.clips) / took, frames / len(self.clips)
+
+    def limit_together(self, processes: int) -> float:
+        """Samples per second if decoding were all and each of some processes did a part: what more cores can give."""
+        share = len(self.clips) / self.material.clips
+        parts = [range(number, self.material.clips, processes) for number in range(processes)]
+        spawn = multiprocessing.get_context("spawn")
+        with (
+            spawn.Manager() as shared,
+            ProcessPoolExecutor(processes, spawn) as pool,
+        ):
+            all_there = shared.Barrier(processes)
+            found = list(pool.map(decoding, repeat(self.dataset), repeat(self.material), parts, repeat(all_there.wait)))
+        return sum(share * len(part) / took for part, (took, _) in zip(parts, found, strict=True))
 
     def mb_per_hour(self) -> float:
         """Of video, as stored."""
         drives = self.dataset.summary()
         return float(drives.video_bytes) / 1e6 / (self.material.clips * self.material.seconds / 3600)
+
+
+def decoding(
+    dataset: Dataset, material: Material, numbers: Sequence[int], begin: Callable[[], object] = lambda: None
+) -> tuple[float, int]:
+    """Seconds to decode every frame of these clips that a sample needs, once, and how many they are."""
+    begin()
+    wanted = np.unique([start + 4 * place for start in material.starts() for place in range(FRAMES)])
+    took, frames = 0.0, 0
+    for number in numbers:
+        stream = dataset._stream(f"drive-{number:04d}", CAMERA)
+        found = [dataset._footage.encoded(stream, [chunk])[0] for chunk in range(len(stream.row_ids))]
+        ends = [*stream.first_frames[1:].tolist(), len(stream.timestamps_ns)]
+        places = [
+            dict.fromkeys((wanted[(wanted >= first) & (wanted < end)] - first).tolist(), 0)
+            for first, end in zip(stream.first_frames.tolist(), ends, strict=True)
+        ]
+        began = time.perf_counter()
+        frames += sum(1 for data, some in zip(found, places, strict=True) for _ in decode_each(data, some))
+        took += time.perf_counter() - began
+    return took, frames
 
 
 def installed(name: str, packages: list[str], work: Path) -> Path:
@@ -232,6 +258,7 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
             os.sched_setaffinity(0, cores)
 
     turns["limit"] = lambda: alone(lambda: ours.limit()[0])
+    turns["limit_processes"] = lambda: ours.limit_together(2)
     turns["dojo"] = lambda: alone(lambda: ours.samples_per_s(1))
     turns["dojo_threads"] = lambda: ours.samples_per_s(2)
     turns["dojo_processes"] = lambda: ours.samples_per_s(0, processes=2)
@@ -250,11 +277,12 @@ def measured(config: LoaderBenchmark, width: int, console: Console) -> Figures:
             try:
                 rate = turn()
                 found.setdefault(name, []).append(rate)
-                console.print(f"  {name:<12} {rate:8.1f} samples/s")
+                console.print(f"  {name:<15} {rate:8.1f} samples/s")
             except (RuntimeError, subprocess.SubprocessError) as error:
                 figures.missing[name] = str(error).replace(f"{config.work}{os.sep}", "")
     middle = {name: statistics.median(values) for name, values in found.items()}
     figures.limit_samples_per_s, figures.dojo_samples_per_s = middle["limit"], middle["dojo"]
+    figures.limit_two_processes_samples_per_s = middle["limit_processes"]
     figures.dojo_two_threads_samples_per_s = middle["dojo_threads"]
     figures.dojo_two_processes_samples_per_s = middle["dojo_processes"]
     figures.frames_per_sample = ours.limit()[1]
@@ -288,6 +316,8 @@ def table_of(figures: Figures) -> Table:
     for name in ("samples/s per core", "of the limit", "stored MB/h"):
         table.add_column(name, justify="right")
     table.add_row("decoding alone (the limit)", f"{limit:.0f}", "1.00", "")
+    both = figures.limit_two_processes_samples_per_s
+    table.add_row("decoding alone, two processes on two cores", f"{both:.0f}", f"{both / limit:.2f} x one", "")
     rate, stored = figures.dojo_samples_per_s, figures.mb_per_hour["dojo"]
     table.add_row("Dojo", f"{rate:.0f}", f"{rate / limit:.2f}", f"{stored:.0f}")
     two = {
