@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dojo.errors import ConfigError
 from dojo.machine.numbers.fixed import MX_INT8, FixedFormat, decode, decode_array, encode, encode_array
-from dojo.machine.numbers.rounding import NEAREST_EVEN, Rounding, Stochastic
+from dojo.machine.numbers.rounding import NEAREST_EVEN, Rounding, Stochastic, dither_numerator
 
 INT4 = FixedFormat("INT4", 4, 1, "made up")
 
@@ -61,6 +61,26 @@ def test_stochastic_rounding_is_right_in_the_mean() -> None:
     # The mean's standard deviation is 0.46 / sqrt(200,000) steps; five of them.
     kept = decode_array(encode_array(values, MX_INT8, Stochastic(seed=1)), MX_INT8).mean() * 64
     assert abs(kept - 0.3) < 5 * math.sqrt(0.21 / 200_000)
+
+
+@pytest.mark.parametrize("place", [0, 1, 7])
+def test_a_number_is_rounded_up_by_exactly_as_many_dithers_as_it_is_above_the_step(place: int) -> None:
+    dither = dither_numerator(4, place)
+    rounding = Stochastic(seed=4, first_index=place)
+    for above, code in ((dither, 0), (dither + 1, 1)):
+        value = above / (1 << 24) / 64
+        assert encode(value, MX_INT8, rounding) == encode(value, MX_INT8, rounding, 0) == code
+        assert encode_array(np.array([value]), MX_INT8, rounding).tolist() == [code]
+
+
+def test_the_smallest_formats_hold_one_step_either_way() -> None:
+    for fraction, step in ((0, 1.0), (1, 0.5)):
+        fmt = FixedFormat("INT2", 2, fraction, "made up")
+        assert [decode(encode(value, fmt), fmt) for value in (-9.0, 0.0, 9.0)] == [-step, 0.0, step]
+
+
+def test_a_format_can_be_looked_up_by_what_it_is() -> None:
+    assert {MX_INT8: "found"}[FixedFormat("MX_INT8", 8, 6, MX_INT8.source)] == "found"
 
 
 @pytest.mark.parametrize(("bits", "fraction"), [(1, 0), (9, 6), (8, 8), (4, -1)])

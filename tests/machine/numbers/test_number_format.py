@@ -74,6 +74,18 @@ def test_the_literal_reading_leaves_a_hole_below_the_normal_numbers_and_the_defa
     assert ladder(literal)[8] - ladder(literal)[7] == 9
 
 
+# What follows 448, 57344, 6 and 1.875 * 2^8 if the exponent goes on: from there on nothing rounds to the largest.
+@pytest.mark.parametrize(
+    ("fmt", "follows"),
+    [(formats.OCP_E4M3, 480.0), (formats.OCP_E5M2, 65536.0), (formats.MX_E2M1, 8.0), (formats.cfloat8_1_4_3(7), 512.0)],
+)
+def test_the_ladder_ends_with_what_would_follow_the_largest(fmt: FloatFormat, follows: float) -> None:
+    steps = ladder(fmt)
+    assert len(steps) == fmt.largest_code + 2
+    assert math.ldexp(steps[-1], fmt.step_exponent) == follows
+    assert math.ldexp(steps[fmt.smallest_normal_code], fmt.step_exponent) == fmt.smallest_normal
+
+
 def test_uhp_has_no_sign_and_reads_no_subnormals() -> None:
     fmt = formats.CFLOAT16_UHP
     assert fmt.bits == 16
@@ -86,6 +98,7 @@ def test_uhp_has_no_sign_and_reads_no_subnormals() -> None:
 
 def test_what_is_too_large_gets_the_code_its_format_has_for_it() -> None:
     assert formats.OCP_E4M3.beyond_code == 0x7E
+    assert formats.OCP_E4M3.nan_code == 0x7F
     assert dataclasses.replace(formats.OCP_E4M3, saturate=False).beyond_code == 0x7F
     assert formats.OCP_E5M2.beyond_code == 0x7B
     assert dataclasses.replace(formats.OCP_E5M2, saturate=False).beyond_code == 0x7C

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from dojo.errors import ConfigError
 from dojo.machine.numbers import array
+from dojo.machine.numbers.format import FloatFormat
 from dojo.machine.numbers.formats import cfloat8_1_4_3, cfloat8_1_5_2
 from dojo.machine.numbers.storage import CLASSES, Storage, narrowed
 
@@ -162,6 +164,50 @@ def test_bytes_pass_as_they_are() -> None:
         assert table(torch.tensor([1, 2])).shape == (2, 2)
 
 
-def test_a_bias_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^CFloat8: expected a bias of 0 to 63, got 64$"):
-        Storage(bias=64)
+@pytest.mark.parametrize("bias", [-1, 64])
+def test_a_bias_that_does_not_exist_is_refused(bias: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^CFloat8: expected a bias of 0 to 63, got {bias}$"):
+        Storage(bias=bias)
+
+
+def test_each_class_is_stored_where_its_numbers_come_in_and_nothing_else_is() -> None:
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.Linear(5, 4))
+    storage, seen = Storage(bias=11), {}
+    storage.attach(net)
+    for name, layer in net.named_children():
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0].detach().clone()}))
+    wide = {name: value.detach().clone() for name, value in net.named_parameters()}
+    with storage.stored():
+        # One row, so that a bias's gradient is what arrived at the layer's output.
+        net(torch.randn(1, 6)).square().sum().backward()
+        inside = {name: value.detach().clone() for name, value in net.named_parameters()}
+
+    def is_stored(values: torch.Tensor | None, make: Callable[[int], FloatFormat]) -> bool:
+        assert values is not None
+        return bool((array.quantise(values.numpy(), make(11)) == values.numpy()).all())
+
+    assert {name: is_stored(value, cfloat8_1_4_3) for name, value in seen.items()} == {"0": True, "1": False, "2": True}
+    of_weights = {name: torch.equal(inside[name], wide[name]) for name in wide}
+    assert of_weights == {name: name not in ("0.weight", "2.weight") for name in wide}
+    assert all(is_stored(inside[name], cfloat8_1_4_3) for name in ("0.weight", "2.weight"))
+    for layer in (net[0], net[2]):
+        assert is_stored(layer.bias.grad, cfloat8_1_5_2)
+        assert is_stored(layer.weight.grad, cfloat8_1_5_2)
+    assert not is_stored(net[1].bias.grad, cfloat8_1_5_2)
+
+
+def test_what_is_watched_is_counted_by_its_exponent_and_half_of_it_remembered() -> None:
+    layer, storage = nn.Linear(4, 1, bias=False), Storage(learn_every=3)
+    nn.init.constant_(layer.weight, 1.5)
+    storage.attach(layer)
+    assert set(storage.figures().values()) == {0.0, 31.0}
+    looks = []
+    for _ in range(4):
+        with storage.stored():
+            layer(torch.full((1, 4), 3.0)).sum().backward()
+        looks.append(storage.state()["tallies"]["weights"][127])
+    # Four weights between 1 and 2 (field 127), seen at steps 0 and 3; half of each look is kept for the next.
+    assert looks == [2, 2, 2, 3]
+    assert storage.state()["tallies"]["activations"][128] == 3
+    assert storage.state()["steps"] == 4

@@ -78,9 +78,10 @@ class FloatFormat:
                 "expected 2 or more exponent bits, 1 or more mantissa bits and at most 19 in all, got "
                 f"{self.exponent_bits} and {self.mantissa_bits}"
             )
-        # What no float32 could stand for, no fast twin could read.
+        # What no float32 could stand for, no fast twin could read. Of 19 bits at most 17 are of the mantissa: with a
+        # bias of 127 the smallest step is 2^-144, which float32 has.
         highest = (self.largest_code >> self.mantissa_bits) - self.bias
-        if self.step_exponent < -149 or self.bias > 127 or highest > 127:
+        if self.bias > 127 or highest > 127:
             faults.append(f"expected a bias that keeps every value within float32, got {self.bias}")
         if self.specials is Specials.NONE and not self.saturate:
             faults.append("without infinity or NaN, what is too large can only saturate: set saturate=True")
