@@ -178,10 +178,12 @@ def test_each_class_is_stored_where_its_numbers_come_in_and_nothing_else_is() ->
     for name, layer in net.named_children():
         layer.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0].detach().clone()}))
     wide = {name: value.detach().clone() for name, value in net.named_parameters()}
-    with storage.stored():
-        # One row, so that a bias's gradient is what arrived at the layer's output.
-        net(torch.randn(1, 6)).square().sum().backward()
-        inside = {name: value.detach().clone() for name, value in net.named_parameters()}
+    for _ in range(2):  # the first is also watched, the second, as most, is not
+        net.zero_grad()
+        with storage.stored():
+            # One row, so that a bias's gradient is what arrived at the layer's output.
+            net(torch.randn(1, 6)).square().sum().backward()
+            inside = {name: value.detach().clone() for name, value in net.named_parameters()}
 
     def is_stored(values: torch.Tensor | None, make: Callable[[int], FloatFormat]) -> bool:
         assert values is not None
@@ -202,6 +204,7 @@ def test_what_is_watched_is_counted_by_its_exponent_and_half_of_it_remembered() 
     nn.init.constant_(layer.weight, 1.5)
     storage.attach(layer)
     assert set(storage.figures().values()) == {0.0, 31.0}
+    layer(torch.full((1, 4), 3.0))  # outside of a step, where nobody looks
     looks = []
     for _ in range(4):
         with storage.stored():
@@ -211,3 +214,17 @@ def test_what_is_watched_is_counted_by_its_exponent_and_half_of_it_remembered() 
     assert looks == [2, 2, 2, 3]
     assert storage.state()["tallies"]["activations"][128] == 3
     assert storage.state()["steps"] == 4
+
+
+# Beyond the largest of bias 63, 1.875 / 2^48; exactly the largest of bias 0, 61440; less than half of its smallest.
+@pytest.mark.parametrize(("bias", "clamped", "vanished"), [(63, 0.8, 0.0), (0, 0.0, 0.6)])
+def test_what_is_clamped_and_what_vanishes_are_shares_of_what_is_stored(
+    bias: int, clamped: float, vanished: float
+) -> None:
+    layer, storage = nn.Linear(5, 1, bias=False), Storage(bias)
+    layer.weight.data = torch.tensor([[0.0, 61440.0, 0.1, 0.1, 0.1]])
+    storage.attach(layer)
+    with storage.stored():
+        layer(torch.ones(1, 5)).sum().backward()
+    figures = storage.figures()
+    assert (figures["weights_clamped"], figures["weights_vanished"]) == (clamped, vanished)
